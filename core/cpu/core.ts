@@ -1,0 +1,31 @@
+/**
+ * The processor core as its TypeScript half sees it: implemented by `Cpu`, used by `system/` and `x87/`.
+ *
+ * @module
+ */
+import type { Mmu } from "../mmu/mmu.ts";
+import type { CpuidPolicy } from "./cpuid.ts";
+import type { CpuHooks } from "./hooks.ts";
+import type { CpuState } from "./state.ts";
+
+/** What system operations may use. */
+export interface Core {
+  readonly s: CpuState;
+  readonly mmu: Mmu;
+  readonly hooks: CpuHooks;
+  readonly policy: CpuidPolicy;
+  /** HLT (or MWAIT) executed and not yet woken. */
+  halted: boolean;
+  /** DR6 bits of a #DB trap to deliver after the current instruction (data breakpoints, TSS T flag, ICEBP none). */
+  pendingDb: number;
+  /** NMIs are blocked until the next IRET. */
+  nmiBlocked: boolean;
+  /** Results of an MSR read hook. */
+  msrLo: number;
+  msrHi: number;
+  /**
+   * Must be called after changing CS, SS, DS, ES, CR0, CR4, EFER, CPL, EFLAGS.VM or EFLAGS.AC: recomputes the decoding
+   * mode, `TLB_BASE` and `JC_BASE`. Does not flush the TLB.
+   */
+  updateMode(): void;
+}

@@ -1,0 +1,173 @@
+/**
+ * A small WebAssembly module builder: just what the engines need (types, imports, functions, one table, globals none).
+ *
+ * Source: WebAssembly Core Specification 3.0, chapter 5 (Binary Format); typed tables from the function-references
+ * proposal, tail calls from the tail-call proposal, both part of 3.0.
+ *
+ * @module
+ */
+import { Code } from "./code.ts";
+
+/** Value types. */
+export const I32 = 0x7f, I64 = 0x7e, F32 = 0x7d, F64 = 0x7c, V128 = 0x7b;
+/** One of the value types. */
+export type ValType = number;
+
+/** A function body under construction: local declarations and instructions. */
+export class FuncBody {
+  readonly code: Code = new Code();
+  readonly #locals: ValType[] = [];
+  constructor(readonly params: readonly ValType[]) {}
+
+  /** Declares a local; returns its index. */
+  local(t: ValType): number {
+    this.#locals.push(t);
+    return this.params.length + this.#locals.length - 1;
+  }
+
+  /** Encodes declarations, instructions and the closing `end`, with the size in front. */
+  encode(into: Code): void {
+    const c = new Code();
+    const runs: [number, ValType][] = [];
+    for (const t of this.#locals) {
+      const last = runs[runs.length - 1];
+      if (last && last[1] === t) last[0]++;
+      else runs.push([1, t]);
+    }
+    c.u32(runs.length);
+    for (const [n, t] of runs) {
+      c.u32(n);
+      c.u8(t);
+    }
+    c.append(this.code);
+    c.u8(0x0b);
+    into.u32(c.length);
+    into.append(c);
+  }
+}
+
+/** Collects the parts of a module and encodes it. */
+export class ModuleBuilder {
+  readonly #types: { params: readonly ValType[]; results: readonly ValType[] }[] = [];
+  readonly #imports: { module: string; name: string; type: number }[] = [];
+  readonly #funcs: { type: number; body: FuncBody }[] = [];
+  readonly #exports: { name: string; func: number }[] = [];
+  /** Functions of the table, in order; set before `encode`. */
+  tableFuncs: number[] = [];
+  /** Type of the table's entries (index from `type`), when there is a table. */
+  tableType = -1;
+  /** Memory limits in 64 KiB pages; imported as "env"."memory". */
+  memoryPages = 1;
+
+  /** Index of a function type. */
+  type(params: readonly ValType[], results: readonly ValType[]): number {
+    const key = JSON.stringify([params, results]);
+    const found = this.#types.findIndex((t) => JSON.stringify([t.params, t.results]) === key);
+    if (found >= 0) return found;
+    this.#types.push({ params, results });
+    return this.#types.length - 1;
+  }
+
+  /** Imports "env".name; all imports come before the first `func`. Returns the function index. */
+  import(name: string, params: readonly ValType[], results: readonly ValType[]): number {
+    if (this.#funcs.length) throw new Error("Cannot import a function: functions are already defined");
+    this.#imports.push({ module: "env", name, type: this.type(params, results) });
+    return this.#imports.length - 1;
+  }
+
+  /** Defines a function; returns its index. */
+  func(params: readonly ValType[], results: readonly ValType[], body: FuncBody): number {
+    this.#funcs.push({ type: this.type(params, results), body });
+    return this.#imports.length + this.#funcs.length - 1;
+  }
+
+  /** Exports a function. */
+  export(name: string, func: number): void {
+    this.#exports.push({ name, func });
+  }
+
+  /** The module's bytes. */
+  encode(): Uint8Array {
+    const out = new Code();
+    out.raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const section = (id: number, fill: (c: Code) => void) => {
+      const c = new Code();
+      fill(c);
+      out.u8(id);
+      out.u32(c.length);
+      out.append(c);
+    };
+    section(1, (c) => {
+      c.u32(this.#types.length);
+      for (const t of this.#types) {
+        c.u8(0x60);
+        c.u32(t.params.length);
+        c.raw(t.params);
+        c.u32(t.results.length);
+        c.raw(t.results);
+      }
+    });
+    section(2, (c) => {
+      c.u32(this.#imports.length + 1);
+      for (const i of this.#imports) {
+        c.name(i.module);
+        c.name(i.name);
+        c.u8(0);
+        c.u32(i.type);
+      }
+      c.name("env");
+      c.name("memory");
+      c.raw([2, 1]);
+      c.u32(this.memoryPages);
+      c.u32(this.memoryPages);
+    });
+    section(3, (c) => {
+      c.u32(this.#funcs.length);
+      for (const f of this.#funcs) c.u32(f.type);
+    });
+    if (this.tableFuncs.length) this.#encodeTable(section);
+    section(7, (c) => {
+      c.u32(this.#exports.length);
+      for (const e of this.#exports) {
+        c.name(e.name);
+        c.u8(0);
+        c.u32(e.func);
+      }
+    });
+    if (this.tableFuncs.length) this.#encodeElements(section);
+    section(10, (c) => {
+      c.u32(this.#funcs.length);
+      for (const f of this.#funcs) f.body.encode(c);
+    });
+    return out.view().slice();
+  }
+
+  /** A table of non-null typed references: calls through it need neither a null nor a signature check. */
+  #encodeTable(section: (id: number, fill: (c: Code) => void) => void): void {
+    section(4, (c) => {
+      c.u32(1);
+      c.raw([0x40, 0x00, 0x64]); // table with initialiser; (ref $type)
+      c.s32(this.tableType);
+      c.u8(1);
+      c.u32(this.tableFuncs.length);
+      c.u32(this.tableFuncs.length);
+      c.u8(0xd2); // ref.func
+      c.u32(this.tableFuncs[0]);
+      c.u8(0x0b);
+    });
+  }
+
+  #encodeElements(section: (id: number, fill: (c: Code) => void) => void): void {
+    section(9, (c) => {
+      c.u32(1);
+      c.raw([6, 0, 0x41, 0, 0x0b, 0x64]); // active, table 0, offset 0, expressions of (ref $type)
+      c.s32(this.tableType);
+      c.u32(this.tableFuncs.length);
+      for (const f of this.tableFuncs) {
+        c.u8(0xd2);
+        c.u32(f);
+        c.u8(0x0b);
+      }
+    });
+  }
+}
