@@ -69,6 +69,8 @@ export const DR = 0x298;
 export const MSR_STAR = 0x2d8, MSR_LSTAR = 0x2e0, MSR_CSTAR = 0x2e8, MSR_SFMASK = 0x2f0;
 export const MSR_KERNEL_GS_BASE = 0x2f8, MSR_SYSENTER_CS = 0x300, MSR_SYSENTER_ESP = 0x308;
 export const MSR_SYSENTER_EIP = 0x310, MSR_TSC_AUX = 0x318, MSR_PAT = 0x320, MSR_DEBUGCTL = 0x328;
+/** PAE paging: the four page-directory-pointer entries as loaded by the last write of CR3, i64 each. */
+export const PDPTE = 0x330;
 
 /** XMM0..XMM15, 16 bytes each. */
 export const XMM = 0x400;
@@ -91,10 +93,13 @@ export const TLB_ENTRIES = 4096;
 /** Bytes per TLB entry: read tag i64, write tag i64, execute tag i64, addend i32, physical page u32. */
 export const TLB_ENTRY_SIZE = 32;
 export const TLB_READ = 0, TLB_WRITE = 8, TLB_EXEC = 16, TLB_ADDEND = 24, TLB_PHYS = 28;
-/** TLB sets: supervisor, user, supervisor with EFLAGS.AC (SMAP suspended). */
+/**
+ * TLB sets: supervisor, user, supervisor with EFLAGS.AC (SMAP suspended), user with alignment checking (never filled:
+ * every access takes the slow path, which checks).
+ */
 export const TLB = 0x10000;
 export const TLB_SET_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
-export const TLB_SETS = 3;
+export const TLB_SETS = 4;
 
 /** Jump caches (supervisor, user): entries of 16 bytes: linear RIP i64, record u32, mode u32. */
 export const JUMP_CACHE = TLB + TLB_SETS * TLB_SET_SIZE;

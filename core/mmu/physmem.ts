@@ -32,6 +32,11 @@ export class PhysMem {
   readonly code: Uint8Array;
   /** Called before a byte range of a code page changes other than by generated code. */
   onCodeWrite: CodeWriteHandler | null = null;
+  /**
+   * Says whether bytes `[offset, offset + length)` of a code page hold decoded code; null: assume that they do.
+   * A write that answers false needs no `onCodeWrite`.
+   */
+  codeOverlaps: ((page: number, offset: number, length: number) => boolean) | null = null;
   /** Called when the backing of a page changes: cached translations must go. */
   onRemap: (() => void) | null = null;
   readonly #capacityPages: number;

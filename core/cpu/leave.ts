@@ -1,0 +1,23 @@
+/**
+ * Why generated code returned to the dispatcher: values of the `LEAVE` state word.
+ *
+ * @module
+ */
+
+/** Values of the `LEAVE` state word. */
+export const Leave = {
+  /** It did not: nothing to do. */
+  NONE: 0,
+  /** The next record is not known: look RIP up. */
+  LOOKUP: 1,
+  /** A fault is pending in `FAULT_VECTOR`, `FAULT_ERROR`, `FAULT_ADDR`. */
+  FAULT: 2,
+  /** The instruction must be executed again, alone in its block (MMIO, or it rewrites decoded code). */
+  ALONE: 3,
+  /** A system operation is to be called. */
+  SYS: 4,
+  /** The instruction budget is used up. */
+  BUDGET: 5,
+  /** The run is to stop. */
+  STOP: 6,
+} as const;
