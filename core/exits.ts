@@ -91,7 +91,26 @@ const EXCEPTION_NAMES = [
 /** Processor mode at an exit; indexes of the `mode` column's dictionary. */
 export const MODE_NAMES = ["real", "prot16", "prot32", "compat", "long"] as const;
 
-/** 64-bit columns of an `ExitEvent`; each occupies two words (low, high) of `ExitEvent.words`. */
+/**
+ * 64-bit columns of an `ExitEvent`; each occupies two words (low, high) of `ExitEvent.words`.
+ *
+ * `info1`, `info2` are EXITINFO1/2 (AMD APM volume 2, 15.10-15.12 and appendix C). What `arg0`-`arg2` and `result` carry,
+ * where they apply (the views in `analysis/views` read them so):
+ *
+ * | reason | arg0 | arg1 | arg2 | result |
+ * |---|---|---|---|---|
+ * | IOIO | value written (OUT) | count (REP) | | value read (IN) |
+ * | MSR | ECX | value written | | value read |
+ * | CPUID | leaf | subleaf | ECX + EDX * 2^32 out | EAX + EBX * 2^32 out |
+ * | NPF (MMIO) | value written | size in bytes | | value read |
+ * | CRn, DRn | value written | | | value read |
+ * | VMMCALL | hypercall number | first argument | second argument | result |
+ * | RDTSC, RDTSCP | | | | value read |
+ * | XSETBV | ECX | value written | | |
+ *
+ * An NPF also fills `gpa` and, when known, `gla`; EXCEPTION_PF fills `gla` with CR2. `injected_vector` and `error_code`
+ * tell what the guest got: an exception raised by the exit (an MSR access that ends in #GP, for instance).
+ */
 export const Col = {
   info1: 0,
   info2: 1,
