@@ -1,0 +1,268 @@
+/**
+ * The TLB that generated code probes: entry layout in `core/layout.ts`, one word of side information per entry here.
+ *
+ * Flushes cost as much as there are entries filled. The jump caches, which remember the code behind linear
+ * addresses, are flushed with it, but only when they can know something about the pages concerned.
+ *
+ * @module
+ */
+import * as L from "../layout.ts";
+import type { CpuState } from "../cpu/state.ts";
+import type { PhysMem } from "./physmem.ts";
+import { Access, PageClass, Right } from "./walk.ts";
+
+/** Low bits of a write tag, which make generated code miss. */
+export const WriteTag = {
+  /** Translation valid; the first write marks the page dirty and clears the bit. */
+  WATCHED: 1,
+  /** The page holds decoded code. */
+  CODE: 2,
+} as const;
+
+/** The set for user-mode accesses; 0 and 2 are the supervisor's, 3 is never filled. */
+export const USER_SET = 1;
+
+const TOTAL = L.TLB_ENTRIES * L.TLB_SETS;
+/** Side information: bits 0-1 `PageClass`, 2 global, 3 in the list of filled entries. */
+const CLASS = 3, GLOBAL = 4, LISTED = 8;
+/** Bytes per entry in `save`. */
+const SAVED = 20;
+const FILTER_BITS = 0x1_0000;
+const FIRST = L.TLB >> 2, STRIDE = L.TLB_ENTRY_SIZE >> 2;
+
+/** A set of 65536 bits: "may have been seen". */
+class Filter {
+  readonly #words = new Int32Array(FILTER_BITS >> 5);
+  #empty = true;
+  add(n: number): void {
+    this.#words[(n & 0xffff) >> 5] |= 1 << (n & 31);
+    this.#empty = false;
+  }
+  has(n: number): boolean {
+    return !this.#empty && (this.#words[(n & 0xffff) >> 5] >>> (n & 31) & 1) !== 0;
+  }
+  clear(): void {
+    if (!this.#empty) this.#words.fill(0);
+    this.#empty = true;
+  }
+}
+
+/** Index of a linear address in a set, exactly as generated code computes it. */
+export function tlbIndex(lo: number, hi: number): number {
+  return (lo >>> 12 ^ (lo >>> 24 | hi << 8)) & (L.TLB_ENTRIES - 1);
+}
+
+/** Number of the region of a page class that holds an address. */
+function region(pageClass: number, lo: number, hi: number): number {
+  const shift = pageClass === PageClass.M2 ? 21 : pageClass === PageClass.M4 ? 22 : 30;
+  return lo >>> shift | hi << (32 - shift);
+}
+
+/** All sets of the TLB. */
+export class Tlb {
+  /** The memory below guest RAM as words; entry `n` starts at `entry(set, lo, hi)`. */
+  readonly m: Int32Array;
+  readonly #side = new Uint8Array(TOTAL);
+  readonly #filled = new Int32Array(TOTAL);
+  #count = 0;
+  /** Pages that the supervisor's and the user's jump cache may know; regions that large pages filled entries in. */
+  readonly #jumps = [new Filter(), new Filter()];
+  readonly #large = new Filter();
+  #supervisorRanNonGlobal = false;
+
+  constructor(readonly s: CpuState, readonly mem: PhysMem) {
+    this.m = s.i32;
+    this.m.fill(-1, FIRST, FIRST + TOTAL * STRIDE);
+    this.flushJumpCaches();
+  }
+
+  /** Word index of the entry for an address. */
+  entry(set: number, lo: number, hi: number): number {
+    return FIRST + (set * L.TLB_ENTRIES + tlbIndex(lo, hi)) * STRIDE;
+  }
+
+  /** Enters a translation to a backed page. `allowed` has bits 1 << `Access`, `rights` are the walk's. */
+  fill(
+    set: number,
+    lo: number,
+    hi: number,
+    page: number,
+    allowed: number,
+    rights: number,
+    pageClass: number,
+  ): void {
+    const { m, mem } = this, slot = set * L.TLB_ENTRIES + tlbIndex(lo, hi), e = FIRST + slot * STRIDE;
+    const tag = lo & ~0xfff;
+    this.#set(e, allowed & 1, tag, hi);
+    const writable = allowed & 2 && rights & Right.DIRTY && !mem.rom[page];
+    const bits = (mem.dirty[page] ? 0 : WriteTag.WATCHED) | (mem.code[page] ? WriteTag.CODE : 0);
+    this.#set(e + 2, writable, tag | bits, hi);
+    this.#set(e + 4, allowed & 4, tag, hi);
+    m[e + 6] = (mem.hostPage[page] << 12) - tag;
+    m[e + 7] = page;
+    const global = rights & Right.GLOBAL ? GLOBAL : 0;
+    if (allowed & 4) {
+      this.#jumps[set & 1].add(lo >>> 12);
+      if (!global && !(set & 1)) this.#supervisorRanNonGlobal = true;
+    }
+    if (pageClass !== PageClass.K4) this.#large.add(region(pageClass, lo, hi));
+    if (!(this.#side[slot] & LISTED)) this.#filled[this.#count++] = slot;
+    this.#side[slot] = LISTED | global | pageClass;
+  }
+
+  /** Drops every translation and both jump caches. */
+  flushAll(): void {
+    if (this.#count > TOTAL >> 2) {
+      this.m.fill(-1, FIRST, FIRST + TOTAL * STRIDE);
+      this.#side.fill(0);
+    } else for (let i = 0; i < this.#count; i++) this.#drop(this.#filled[i], 0);
+    this.#count = 0;
+    this.#large.clear();
+    this.flushJumpCaches();
+    this.#jumps[0].clear();
+    this.#jumps[1].clear();
+    this.#supervisorRanNonGlobal = false;
+  }
+
+  /** Drops every translation that is not global, and the jump caches that may know one. */
+  flushNonGlobal(): void {
+    let kept = 0;
+    const user = this.#jumps[USER_SET];
+    user.clear();
+    for (let i = 0; i < this.#count; i++) {
+      const slot = this.#filled[i];
+      if (this.#side[slot] & GLOBAL) {
+        this.#filled[kept++] = slot;
+        const e = FIRST + slot * STRIDE;
+        if (slot >>> 12 === USER_SET && this.#valid(e + 4)) user.add(this.m[e + 4] >>> 12);
+      } else this.#drop(slot, 0);
+    }
+    this.#count = kept;
+    this.#fillJumpCache(1);
+    if (this.#supervisorRanNonGlobal) this.#fillJumpCache(0);
+    this.#supervisorRanNonGlobal = false;
+  }
+
+  /** Drops the translations of the page (of whatever size) that holds an address, global or not. */
+  invlpg(lo: number, hi: number): void {
+    const tag = lo & ~0xfff;
+    for (let set = 0; set < L.TLB_SETS; set++) {
+      const slot = set * L.TLB_ENTRIES + tlbIndex(lo, hi);
+      if (this.#isPage(FIRST + slot * STRIDE, tag, hi)) this.#drop(slot, LISTED);
+    }
+    let large = false;
+    for (let c: number = PageClass.M2; c <= PageClass.G1; c++) large ||= this.#large.has(region(c, lo, hi));
+    if (large) this.#dropRegions(lo, hi);
+    for (let jc = 0; jc < 2; jc++) if (large || this.#jumps[jc].has(lo >>> 12)) this.#fillJumpCache(jc);
+  }
+
+  /** Makes every jump cache forget. An empty entry is all ones. */
+  flushJumpCaches(): void {
+    this.#fillJumpCache(0);
+    this.#fillJumpCache(1);
+  }
+
+  /** Sets a bit of the valid write tags of all entries, or of those that map one physical page. */
+  markWrites(bit: number, page = -1): void {
+    const { m } = this;
+    for (let i = 0; i < this.#count; i++) {
+      const e = FIRST + this.#filled[i] * STRIDE;
+      if ((page < 0 || m[e + 7] === page) && this.#valid(e + 2)) m[e + 2] |= bit;
+    }
+  }
+
+  /** Clears the "holds code" bit of the write tags that map a physical page. */
+  unmarkCode(page: number): void {
+    const { m } = this;
+    for (let i = 0; i < this.#count; i++) {
+      const e = FIRST + this.#filled[i] * STRIDE;
+      if (m[e + 7] === page && this.#valid(e + 2)) m[e + 2] &= ~WriteTag.CODE;
+    }
+  }
+
+  /** The valid entries, in index order: equal contents give equal bytes (marks in write tags are left out). */
+  save(): Uint8Array {
+    const slots = this.#filled.slice(0, this.#count).filter((slot) => this.#allowed(slot) !== 0).sort();
+    const out = new Uint8Array(slots.length * SAVED), v = new DataView(out.buffer);
+    let at = 0;
+    for (const slot of slots) {
+      const e = FIRST + slot * STRIDE, allowed = this.#allowed(slot);
+      const tag = e + (allowed & 1 ? 0 : allowed & 2 ? 2 : 4);
+      v.setUint32(at, slot, true);
+      v.setInt32(at + 4, this.m[tag] & ~0xfff, true);
+      v.setInt32(at + 8, this.m[tag + 1], true);
+      v.setUint32(at + 12, allowed | (this.#side[slot] & (CLASS | GLOBAL)) << 8, true);
+      v.setInt32(at + 16, this.m[e + 7], true);
+      at += SAVED;
+    }
+    return out;
+  }
+
+  /** Replaces all entries by what `save` gave. The memory's pages must be in place; entries of unbacked ones are left out. */
+  load(saved: Uint8Array): void {
+    this.flushAll();
+    const v = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
+    for (let at = 0; at + SAVED <= saved.length; at += SAVED) {
+      const slot = v.getUint32(at, true),
+        flags = v.getUint32(at + 12, true),
+        page = v.getUint32(at + 16, true);
+      if (slot >= TOTAL || page >= 1 << 20 || this.mem.hostPage[page] === 0) continue;
+      const rights = (flags & 2 ? Right.DIRTY : 0) | (flags >>> 8 & GLOBAL ? Right.GLOBAL : 0);
+      const lo = v.getInt32(at + 4, true), hi = v.getInt32(at + 8, true);
+      this.fill(slot >>> 12, lo, hi, page, flags & 7, rights, flags >>> 8 & CLASS);
+    }
+  }
+
+  #set(word: number, valid: number | boolean, lo: number, hi: number): void {
+    this.m[word] = valid ? lo : -1;
+    this.m[word + 1] = valid ? hi : -1;
+  }
+
+  /** True when the tag at a word index is one (and not all ones). */
+  #valid(word: number): boolean {
+    return (this.m[word] & 0xffc) === 0;
+  }
+
+  #allowed(slot: number): number {
+    const e = FIRST + slot * STRIDE;
+    return (this.#valid(e) ? 1 : 0) | (this.#valid(e + 2) ? 2 : 0) | (this.#valid(e + 4) ? 4 : 0);
+  }
+
+  #isPage(e: number, tag: number, hi: number): boolean {
+    const { m } = this;
+    for (let access = Access.READ as number; access <= Access.EXEC; access++) {
+      const w = e + access * 2;
+      if ((m[w] & ~3) === tag && m[w + 1] === hi) return true;
+    }
+    return false;
+  }
+
+  #drop(slot: number, side: number): void {
+    const e = FIRST + slot * STRIDE;
+    const { m } = this;
+    m[e] =
+      m[e + 1] =
+      m[e + 2] =
+      m[e + 3] =
+      m[e + 4] =
+      m[e + 5] =
+        -1;
+    this.#side[slot] &= side;
+  }
+
+  /** Drops the entries that came from a large page holding an address. */
+  #dropRegions(lo: number, hi: number): void {
+    for (let i = 0; i < this.#count; i++) {
+      const slot = this.#filled[i], e = FIRST + slot * STRIDE, c = this.#side[slot] & CLASS;
+      if (c === PageClass.K4) continue;
+      const tag = e + (this.#valid(e) ? 0 : this.#valid(e + 2) ? 2 : 4);
+      const highs = c === PageClass.G1 ? hi >>> 30 === this.m[tag + 1] >>> 30 : hi === this.m[tag + 1];
+      if (highs && region(c, lo, hi) === region(c, this.m[tag], this.m[tag + 1])) this.#drop(slot, LISTED);
+    }
+  }
+
+  #fillJumpCache(n: number): void {
+    const at = L.JUMP_CACHE + n * L.JUMP_CACHE_SIZE;
+    this.m.fill(-1, at >> 2, (at + L.JUMP_CACHE_SIZE) >> 2);
+  }
+}
