@@ -1,0 +1,342 @@
+/**
+ * Test cases for the host differential test: single instructions and short sequences in states that make them
+ * interesting. A case is a function of (seed, index, groups, mode) only.
+ *
+ * @module
+ */
+import { CpuidFeature, Decoder, Instruction, Mnemonic } from "iced-x86";
+import { DECODER_OPTIONS } from "./disasm.ts";
+import { randomFx } from "./fpstate.ts";
+import { type CodeForm, type Encoding, formsOf, type Group, GROUP_OF_FEATURE, isExcluded } from "./forms.ts";
+import {
+  CODE,
+  FLAGS_LOADED,
+  GS_BASE,
+  READONLY_SIZE,
+  type TestCase,
+  WINDOW,
+  WINDOW_SIZE,
+} from "./protocol.ts";
+import { interesting, Random } from "./random.ts";
+
+const MASK64 = 0xffff_ffff_ffff_ffffn;
+const instruction = new Instruction();
+/** Offset of the code in its page, unless the case runs into the page's end. */
+const CODE_OFFSET = 0x800;
+
+/** A case with what comparison needs to know about it. */
+export interface GeneratedCase {
+  test: TestCase;
+  /** Form of the last instruction. */
+  form: CodeForm;
+  /** RFLAGS bits that the manual leaves undefined after the sequence. */
+  undefinedFlags: number;
+  /** Mnemonic of the last instruction. */
+  mnemonic: string;
+}
+
+/** Bits of iced's `RflagsBits` in order, as RFLAGS bits; x87 condition codes and others left out. */
+const ICED_FLAGS = [0x800, 0x80, 0x40, 0x10, 0x1, 0x4, 0x400, 0x200, 0x40000];
+
+/** RFLAGS bits that are undefined after the decoded instruction, whatever its operands. */
+function undefinedFlagsOf(i: Instruction): number {
+  let flags = 0;
+  ICED_FLAGS.forEach((bit, n) => {
+    if (i.rflagsUndefined >>> n & 1) flags |= bit;
+  });
+  const name = Mnemonic[i.mnemonic];
+  // By count: OF only for 1, CF only up to the operand's width; AF never.
+  if (/^(Sh[lr]|Sal|Sar|Shld|Shrd)$/.test(name)) flags |= 0x811;
+  if (/^(Ro[lr]|Rc[lr])$/.test(name)) flags |= 0x800;
+  if (/^(Shld|Shrd)$/.test(name)) flags |= 0x8d5; // count above 16 with 16-bit operands
+  return flags;
+}
+
+/** Where a memory operand should point. */
+function randomAddress(r: Random, mode: 32 | 64): bigint {
+  const kind = r.below(100);
+  let a: number;
+  if (kind < 50) a = WINDOW + 4096 - 32 + r.below(64);
+  else if (kind < 72) a = WINDOW + r.below(WINDOW_SIZE);
+  else if (kind < 80) a = WINDOW + WINDOW_SIZE - 20 + r.below(24);
+  else if (kind < 84) a = WINDOW + WINDOW_SIZE + READONLY_SIZE - 20 + r.below(24);
+  else if (kind < 88) a = WINDOW - 20 + r.below(24);
+  else if (kind < 90) a = CODE + r.below(4096);
+  else if (kind < 96) a = WINDOW + 4096 + 16 * r.below(8);
+  else if (kind < 98) return mode === 32 ? interesting(r) & 0xffff_ffffn : interesting(r);
+  else {return mode === 32
+      ? BigInt(r.below(2) ? 0xffff_fff0 + r.below(16) : r.below(16))
+      : 0x7fff_ffff_fff0n + BigInt(r.below(32));}
+  if (r.chance(0.4)) a &= ~15;
+  return BigInt(a >>> 0);
+}
+
+interface Building {
+  r: Random;
+  mode: 32 | 64;
+  bytes: number[];
+  gpr: BigUint64Array;
+  /** Registers whose value an earlier instruction relies on. */
+  taken: Set<number>;
+}
+
+function wrap(value: bigint, b: Building): bigint {
+  return value & (b.mode === 32 ? 0xffff_ffffn : MASK64);
+}
+
+function pushInt(bytes: number[], value: bigint, size: number): void {
+  for (let i = 0; i < size; i++) bytes.push(Number(value >> BigInt(i * 8) & 0xffn));
+}
+
+/** Appends ModRM, SIB and displacement of a memory operand and points its registers at a random address. */
+function memoryOperand(b: Building, reg: number, rex: number, addr16: boolean, gs: boolean): void {
+  const { r, bytes } = b;
+  if (addr16) {
+    const mod = r.below(3), rm = r.below(8);
+    bytes.push(mod << 6 | reg << 3 | rm);
+    pushInt(bytes, r.u64(), mod === 1 ? 1 : mod === 2 || rm === 6 ? 2 : 0);
+    return;
+  }
+  let target = randomAddress(r, b.mode);
+  if (gs && b.mode === 64) target = wrap(target - BigInt(GS_BASE), b);
+  const rexB = rex & 1 ? 8 : 0, rexX = rex & 2 ? 8 : 0;
+  const shape = r.below(10);
+  if (shape === 0) { // disp32: absolute, or relative to RIP
+    bytes.push(reg << 3 | 5);
+    const here = BigInt(CODE + CODE_OFFSET + bytes.length + 4);
+    pushInt(bytes, b.mode === 64 ? target - here : target, 4);
+    return;
+  }
+  const mod = r.below(3), rm = shape < 5 ? 4 : r.below(8);
+  const dispSize = mod === 1 ? 1 : mod === 2 ? 4 : 0;
+  const disp = dispSize === 1
+    ? BigInt(r.below(256) - 128)
+    : dispSize === 4
+    ? BigInt(r.u32() % 0x1_0000) - 0x8000n
+    : 0n;
+  if (rm !== 4) {
+    bytes.push(mod << 6 | reg << 3 | rm);
+    if (mod === 0 && rm === 5) return pushInt(bytes, target, 4);
+    pushInt(bytes, disp, dispSize);
+    setBase(b, rm | rexB, wrap(target - disp, b));
+    return;
+  }
+  const scale = r.below(4), index = r.below(8), base = r.below(8);
+  bytes.push(mod << 6 | reg << 3 | 4, scale << 6 | index << 3 | base);
+  const indexReg = index | rexX;
+  let indexValue = 0n;
+  if (indexReg !== 4) {
+    if (!b.taken.has(indexReg)) {
+      b.gpr[indexReg] = wrap(r.chance(0.8) ? BigInt(r.below(512) - 256) : interesting(r), b);
+    }
+    indexValue = b.gpr[indexReg] << BigInt(scale);
+  }
+  if (mod === 0 && base === 5) return pushInt(bytes, target - indexValue, 4);
+  pushInt(bytes, disp, dispSize);
+  setBase(b, base | rexB, wrap(target - disp - indexValue, b));
+}
+
+function setBase(b: Building, register: number, value: bigint): void {
+  if (b.taken.has(register)) return;
+  b.gpr[register] = value;
+  b.taken.add(register);
+}
+
+/** Bits set in a small mask, one of them. */
+function pickBit(r: Random, mask: number): number {
+  const set = [0, 1, 2, 3, 4, 5, 6, 7].filter((n) => mask >>> n & 1);
+  return r.pick(set);
+}
+
+/** Appends prefixes, opcode and operands, without immediates. */
+function encode(b: Building, e: Encoding): void {
+  const { r, bytes } = b;
+  const segment = r.chance(0.06)
+    ? r.pick(b.mode === 64 ? [0x26, 0x2e, 0x36, 0x3e, 0x65] : [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65])
+    : 0;
+  const lock = r.chance(0.05), addressSize = r.chance(0.05);
+  if (lock) bytes.push(0xf0);
+  if (segment) bytes.push(segment);
+  if (addressSize) bytes.push(0x67);
+  if (r.chance(0.03)) bytes.push(r.pick([0xf2, 0xf3]));
+  for (const p of e.prefixes) bytes.push(p);
+  const stringOp = e.opcode.length === 1 && /^(6[c-f]|a[4-7a-f])$/.test(e.opcode[0].toString(16));
+  if (stringOp && r.chance(0.5)) bytes.push(r.pick([0xf2, 0xf3]));
+  let rex = 0;
+  if (b.mode === 64 && (e.rexW || r.chance(0.3))) {
+    rex = 0x40 | (e.rexW ? 8 : 0) | r.below(8);
+    bytes.push(rex);
+  }
+  for (const o of e.opcode) bytes.push(o);
+  if (e.modrm === "none") return;
+  const reg = pickBit(r, e.regs);
+  if (e.modrm === "reg") bytes.push(0xc0 | reg << 3 | pickBit(r, e.rms));
+  else memoryOperand(b, reg, rex, addressSize && b.mode === 32, segment === 0x65);
+}
+
+/** Values for an immediate of the given size. */
+function immediate(r: Random, name: string): bigint {
+  if (name === "Int") return BigInt(r.pick([0, 1, 3, 4, 5, 0x20, 0x2e, 0xff]));
+  if (name === "Enter") return BigInt(r.below(64));
+  return interesting(r);
+}
+
+/** One instruction appended to the case; null when the bytes are not to be run. */
+function appendInstruction(b: Building, form: CodeForm, groups: ReadonlySet<Group>): Instruction | null {
+  const start = b.bytes.length;
+  encode(b, b.r.pick(form.encodings));
+  const head = b.bytes.length;
+  const padded = new Uint8Array(start + 24);
+  padded.set(b.bytes);
+  for (let i = head; i < padded.length; i++) padded[i] = b.r.below(256);
+  const decoder = new Decoder(b.mode, padded.subarray(start), DECODER_OPTIONS);
+  try {
+    decoder.ip = BigInt(CODE + CODE_OFFSET + start);
+    decoder.decodeOut(instruction);
+    if (isExcluded(instruction.code, instruction.mnemonic)) return null;
+    if (instruction.code === 0) {
+      if (groupOfInvalid(padded, start, b.mode)) return null;
+      for (let i = head; i < Math.min(start + 15, padded.length); i++) b.bytes.push(padded[i]);
+      return instruction;
+    }
+    for (const f of instruction.cpuidFeatures()) {
+      const g = GROUP_OF_FEATURE[CpuidFeature[f]];
+      if (!g || !groups.has(g)) return null;
+    }
+    for (let i = head - start; i < instruction.length; i++) b.bytes.push(padded[start + i]);
+    patchConstants(b, decoder, start);
+    return instruction;
+  } finally {
+    decoder.free();
+  }
+}
+
+/** True when undefined bytes may mean something to the host: escapes that later extensions use. */
+function groupOfInvalid(bytes: Uint8Array, start: number, mode: 32 | 64): boolean {
+  let i = start;
+  while ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3].includes(bytes[i])) i++;
+  if (mode === 64 && (bytes[i] & 0xf0) === 0x40) i++;
+  if ([0xc4, 0xc5, 0x62].includes(bytes[i])) return true;
+  return bytes[i] === 0x0f && [0x01, 0x0f, 0x38, 0x3a, 0xae, 0xc7].includes(bytes[i + 1]);
+}
+
+/** Interesting immediates; short branches stay in the code page most of the time. */
+function patchConstants(b: Building, decoder: Decoder, start: number): void {
+  const offsets = decoder.getConstantOffsets(instruction);
+  const name = Mnemonic[instruction.mnemonic];
+  const branch = /^(J|Loop|Call)/.test(name);
+  const put = (at: number, size: number, value: bigint) => {
+    for (let i = 0; i < size; i++) b.bytes[start + at + i] = Number(value >> BigInt(i * 8) & 0xffn);
+  };
+  if (offsets.hasImmediate && (name === "Int" || b.r.chance(branch ? 0.9 : 0.6))) {
+    const value = branch ? BigInt(b.r.below(220) - 110) : immediate(b.r, name);
+    put(offsets.immediateOffset, offsets.immediateSize, value);
+  }
+  if (offsets.hasImmediate2 && b.r.chance(0.7)) {
+    put(offsets.immediateOffset2, offsets.immediateSize2, BigInt(b.r.below(4)));
+  }
+  // MOV with an absolute address has a displacement and no ModRM byte.
+  if (offsets.hasDisplacement && b.bytes[start + offsets.displacementOffset - 1] >> 2 === 0xa0 >> 2) {
+    put(offsets.displacementOffset, offsets.displacementSize, randomAddress(b.r, b.mode));
+  }
+  offsets.free();
+}
+
+/** Registers before memory operands claim theirs. */
+function randomRegisters(r: Random, mode: 32 | 64): BigUint64Array {
+  const gpr = new BigUint64Array(16);
+  for (let i = 0; i < 16; i++) {
+    const kind = r.below(20);
+    if (kind === 0) gpr[i] = BigInt(CODE + CODE_OFFSET + r.below(64));
+    else if (kind < 3) gpr[i] = randomAddress(r, mode);
+    else gpr[i] = interesting(r);
+  }
+  if (r.chance(0.5)) gpr[1] = BigInt(r.below(24)); // counts
+  if (r.chance(0.4)) gpr[2] = r.pick([0n, 1n, MASK64, gpr[2] & 0xffn]); // dividends
+  gpr[4] = r.chance(0.8) ? BigInt(WINDOW + 4096 - 64 + 8 * r.below(16)) : randomAddress(r, mode);
+  if (r.chance(0.5)) gpr[5] = BigInt(WINDOW + 4096 - 64 + 8 * r.below(16));
+  if (r.chance(0.75)) gpr[6] = randomAddress(r, mode);
+  if (r.chance(0.75)) gpr[7] = randomAddress(r, mode);
+  if (mode === 32) { for (let i = 0; i < 16; i++) gpr[i] &= 0xffff_ffffn; }
+  return gpr;
+}
+
+/** Fixes registers that one instruction would otherwise almost always misuse. */
+function adaptRegisters(b: Building, name: string): void {
+  if (/^(Bt|Bts|Btr|Btc)$/.test(name) && b.r.chance(0.7)) {
+    const reg = instruction.opCount > 1 ? b.bytes.length : 0;
+    if (reg) {
+      for (let i = 0; i < 16; i++) if (!b.taken.has(i)) b.gpr[i] = wrap(BigInt(b.r.below(512) - 256), b);
+    }
+  }
+  if (/^(Jmp|Call)$/.test(name) && b.r.chance(0.6)) {
+    for (let i = 0; i < 16; i++) {
+      if (i !== 4 && !b.taken.has(i)) b.gpr[i] = BigInt(CODE + CODE_OFFSET + b.r.below(64));
+    }
+  }
+}
+
+function randomPatches(r: Random, gpr: BigUint64Array): TestCase["patches"] {
+  const patches: TestCase["patches"] = [];
+  const near = (address: bigint, bytes: Uint8Array) => {
+    const offset = Number(address - BigInt(WINDOW));
+    if (offset >= 0 && offset + bytes.length <= WINDOW_SIZE + READONLY_SIZE) patches.push({ offset, bytes });
+  };
+  const word = (v: bigint) => new Uint8Array(new BigUint64Array([v]).buffer);
+  if (r.chance(0.4)) near(gpr[4], word(BigInt(CODE + CODE_OFFSET + r.below(64))));
+  for (const i of [6, 7, r.below(16), r.below(16)]) if (r.chance(0.6)) near(gpr[i], word(interesting(r)));
+  return patches;
+}
+
+/** Forms by mode and groups, and their cached lists. */
+const selections = new Map<string, CodeForm[]>();
+function formsFor(mode: 32 | 64, groups: ReadonlySet<Group>): CodeForm[] {
+  const key = `${mode} ${[...groups]}`;
+  let list = selections.get(key);
+  if (!list) selections.set(key, list = formsOf(mode).filter((f) => groups.has(f.group)));
+  return list;
+}
+
+/** Tries once; null when the bytes that came out must not be run. */
+function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): GeneratedCase | null {
+  const forms = formsFor(mode, groups);
+  const b: Building = { r, mode, bytes: [], gpr: randomRegisters(r, mode), taken: new Set() };
+  const length = r.chance(0.75) ? 1 : 2 + r.below(4);
+  let form = forms[0], undefinedFlags = 0, mnemonic = "";
+  for (let n = 0; n < length && b.bytes.length < 45; n++) {
+    form = r.pick(forms);
+    const decoded = appendInstruction(b, form, groups);
+    if (!decoded || b.bytes.length > 64) return null;
+    // An undefined flag must not steer what follows.
+    if (undefinedFlags && n > 0) return null;
+    undefinedFlags = undefinedFlagsOf(decoded);
+    mnemonic = Mnemonic[decoded.mnemonic];
+    adaptRegisters(b, mnemonic);
+    if (decoded.code === 0) break;
+  }
+  const code = new Uint8Array(b.bytes);
+  const test: TestCase = {
+    mode,
+    code,
+    codeOffset: r.chance(0.03) ? 4096 - Math.max(1, code.length - r.below(3)) : CODE_OFFSET,
+    seed: r.u32(),
+    rflags: (r.u32() & 0x8d5) | (r.chance(0.2) ? 0x400 : 0) | (r.chance(0.02) ? 0x100 : 0) |
+      (r.chance(0.02) ? 0x40000 : 0),
+    gpr: b.gpr,
+    fx: randomFx(r, [...groups].some((g) => g !== "int" && g !== "invalid")),
+    patches: randomPatches(r, b.gpr),
+  };
+  test.rflags &= FLAGS_LOADED;
+  test.code = code.subarray(0, 4096 - test.codeOffset);
+  return { test, form, undefinedFlags, mnemonic };
+}
+
+/** The case with a number. */
+export function makeCase(seed: number, index: number, groups: ReadonlySet<Group>): GeneratedCase {
+  const r = new Random(seed, index);
+  const mode = r.chance(0.6) ? 64 : 32;
+  for (;;) {
+    const made = attempt(r, mode, groups);
+    if (made) return made;
+  }
+}
