@@ -1,0 +1,119 @@
+/**
+ * Compares what the host processor and ours did with one case.
+ *
+ * @module
+ */
+import { disassemble } from "./disasm.ts";
+import { FX } from "./fpstate.ts";
+import type { GeneratedCase } from "./generate.ts";
+import { CODE, DID_NOT_END, type TestCase, type TestResult } from "./protocol.ts";
+
+/** RFLAGS bits that are compared: all but RF, which only the pushed image has, and reserved ones. */
+const FLAGS_COMPARED = 0x24_4fd5;
+/** Vectors with an error code. */
+const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
+const REGISTERS = [
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  ...[8, 9, 10, 11, 12, 13, 14, 15].map((n) => `r${n}`),
+];
+const FLAG_NAMES: [number, string][] = [
+  [1, "CF"],
+  [4, "PF"],
+  [0x10, "AF"],
+  [0x40, "ZF"],
+  [0x80, "SF"],
+  [0x100, "TF"],
+  [0x200, "IF"],
+  [0x400, "DF"],
+  [0x800, "OF"],
+  [0x4000, "NT"],
+  [0x40000, "AC"],
+  [0x200000, "ID"],
+];
+
+/** Names of the flags in a word. */
+export function flagNames(flags: number): string {
+  return FLAG_NAMES.filter(([bit]) => flags & bit).map(([, name]) => name).join(" ") || "-";
+}
+
+function compareFx(host: Uint8Array, ours: Uint8Array, out: string[]): void {
+  const h = new DataView(host.buffer, host.byteOffset), o = new DataView(ours.buffer, ours.byteOffset);
+  const check = (name: string, a: string, b: string) => {
+    if (a !== b) out.push(`${name}: host ${a}, ours ${b}`);
+  };
+  const hex = (v: DataView, at: number, n: number) => {
+    let s = "";
+    for (let i = n - 1; i >= 0; i--) s += v.getUint8(at + i).toString(16).padStart(2, "0");
+    return s;
+  };
+  check("fcw", hex(h, FX.FCW, 2), hex(o, FX.FCW, 2));
+  check("fsw", hex(h, FX.FSW, 2), hex(o, FX.FSW, 2));
+  check("ftw", hex(h, FX.FTW, 1), hex(o, FX.FTW, 1));
+  check("mxcsr", hex(h, FX.MXCSR, 4), hex(o, FX.MXCSR, 4));
+  for (let i = 0; i < 8; i++) check(`st${i}`, hex(h, FX.ST + i * 16, 10), hex(o, FX.ST + i * 16, 10));
+  for (let i = 0; i < 16; i++) check(`xmm${i}`, hex(h, FX.XMM + i * 16, 16), hex(o, FX.XMM + i * 16, 16));
+}
+
+/** Differences, one line each; empty when the two agree. */
+export function compareResults(c: GeneratedCase, host: TestResult, ours: TestResult): string[] {
+  const out: string[] = [];
+  if (host.vector !== ours.vector) {
+    const name = (v: number) => v === DID_NOT_END ? "did not end" : `vector ${v}`;
+    out.push(
+      `end: host ${name(host.vector)} at +${Number(host.rip) - CODE - c.test.codeOffset}, ours ${
+        name(ours.vector)
+      } at +${Number(ours.rip) - CODE - c.test.codeOffset}`,
+    );
+    if (host.vector === 14) out.push(`host fault address ${host.faultAddress.toString(16)}`);
+    if (ours.vector === 14) out.push(`our fault address ${ours.faultAddress.toString(16)}`);
+    return out;
+  }
+  if (host.vector === DID_NOT_END) return out;
+  const number = (name: string, a: bigint | number, b: bigint | number) => {
+    if (a !== b) out.push(`${name}: host ${a.toString(16)}, ours ${b.toString(16)}`);
+  };
+  if (HAS_ERROR_CODE.has(host.vector)) number("error code", host.errorCode, ours.errorCode);
+  if (host.vector === 14) number("fault address", host.faultAddress, ours.faultAddress);
+  number("rip", host.rip, ours.rip);
+  number("cs", host.cs, ours.cs);
+  const count = c.test.mode === 64 ? 16 : 8,
+    mask = c.test.mode === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
+  for (let i = 0; i < count; i++) number(REGISTERS[i], host.gpr[i] & mask, ours.gpr[i] & mask);
+  const wrong = (host.rflags ^ ours.rflags) & FLAGS_COMPARED & ~c.undefinedFlags;
+  if (wrong) {
+    out.push(`flags ${flagNames(wrong)}: host ${flagNames(host.rflags)}, ours ${flagNames(ours.rflags)}`);
+  }
+  for (const at of new Set([...host.changes.keys(), ...ours.changes.keys()])) {
+    const text = (r: TestResult) => r.changes.get(at)?.toString(16) ?? "unchanged";
+    if (text(host) !== text(ours)) {
+      out.push(`memory window+${at.toString(16)}: host ${text(host)}, ours ${text(ours)}`);
+    }
+  }
+  compareFx(host.fx, ours.fx, out);
+  return out;
+}
+
+/** A case as text: code and the state that is not zero. */
+export function describeCase(test: TestCase): string[] {
+  const lines = disassemble(test.code, test.mode, BigInt(CODE + test.codeOffset));
+  const registers = [...test.gpr].map((v, i) => v ? `${REGISTERS[i]}=${v.toString(16)}` : "").filter((s) =>
+    s
+  );
+  lines.push(`${test.mode}-bit, flags ${flagNames(test.rflags)}, seed of memory ${test.seed}`);
+  lines.push(registers.join(" "));
+  for (const p of test.patches) {
+    lines.push(
+      `window+${p.offset.toString(16)}: ${
+        [...p.bytes].map((b) => b.toString(16).padStart(2, "0")).join(" ")
+      }`,
+    );
+  }
+  return lines;
+}
