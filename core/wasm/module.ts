@@ -1,5 +1,6 @@
 /**
- * A small WebAssembly module builder: just what the engines need (types, imports, functions, one table, globals none).
+ * A small WebAssembly module builder: just what the engines need (types, imports, functions, one table, and a memory
+ * of any size imported as "env"."memory").
  *
  * Source: WebAssembly Core Specification 3.0, chapter 5 (Binary Format); typed tables from the function-references
  * proposal, tail calls from the tail-call proposal, both part of 3.0.
@@ -56,8 +57,6 @@ export class ModuleBuilder {
   tableFuncs: number[] = [];
   /** Type of the table's entries (index from `type`), when there is a table. */
   tableType = -1;
-  /** Memory limits in 64 KiB pages; imported as "env"."memory". */
-  memoryPages = 1;
 
   /** Index of a function type. */
   type(params: readonly ValType[], results: readonly ValType[]): number {
@@ -118,8 +117,8 @@ export class ModuleBuilder {
       c.name("env");
       c.name("memory");
       c.raw([2, 1]);
-      c.u32(this.memoryPages);
-      c.u32(this.memoryPages);
+      c.u32(1);
+      c.u32(65536);
     });
     section(3, (c) => {
       c.u32(this.#funcs.length);

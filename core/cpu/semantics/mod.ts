@@ -1,0 +1,26 @@
+/**
+ * All semantic functions by name.
+ *
+ * @module
+ */
+import type { Semantic } from "../form.ts";
+import { arith } from "./arith.ts";
+import { bits } from "./bits.ts";
+import { control } from "./control.ts";
+import { move } from "./move.ts";
+import { muldiv } from "./muldiv.ts";
+import { shifts } from "./shift.ts";
+import { stack } from "./stack.ts";
+import { strings } from "./strings.ts";
+
+/** Semantic functions by the name that decode tables use. */
+export const SEMANTICS: Readonly<Record<string, Semantic>> = {
+  ...arith,
+  ...bits,
+  ...control,
+  ...move,
+  ...muldiv,
+  ...shifts,
+  ...stack,
+  ...strings,
+};
