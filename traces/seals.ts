@@ -7,23 +7,15 @@ import { BatchEncoder } from "./body.ts";
 import { FixedColumn } from "./columns.ts";
 import { crc32c } from "./crc32c.ts";
 import { TraceError } from "./errors.ts";
-import { BatchTemplate, END_OF_STREAM, schemaMessage } from "./ipc.ts";
+import { BatchTemplate, END_OF_STREAM } from "./ipc.ts";
 import { SEAL_KINDS, SEALS, TABLES } from "./schema.ts";
 import type { Sink } from "./store.ts";
-import { type Block, concatenate, dictionaryMessage } from "./writer.ts";
+import { type Block, schemaBlock } from "./writer.ts";
 
 const TABLE_NAMES = [...TABLES.map((t) => t.name), "seals"];
 const TEMPLATE = BatchTemplate.forTable(SEALS.columns);
 /** The CRC column is the last one: four bytes and four of padding end a row's message. */
 const CRC_FROM_END = 8;
-
-function header(): Uint8Array {
-  const parts = [schemaMessage(SEALS.columns)];
-  SEALS.columns.forEach((c, id) => {
-    if (c.type.kind === "dictionary") parts.push(dictionaryMessage(id, c.type.values, 0));
-  });
-  return concatenate(parts);
-}
 
 /** CRC of a row's message with its own CRC taken as zero. */
 function ownCrc(message: Uint8Array): number {
@@ -45,7 +37,7 @@ export class SealWriter {
 
   /** Writes the header. @throws StorageError when the sink refuses */
   constructor(readonly sink: Sink) {
-    this.#write(header());
+    this.#write(schemaBlock(SEALS));
   }
 
   /** Appends the seal of a block. */
@@ -114,6 +106,7 @@ function decode(message: Uint8Array, batch: number, offset: number): Block {
     crc32c: word(message, at[6]),
     icount: number(7),
   };
+  if (kind === "commit" && block.offset !== offset) throw bad("The commit does not lie where it says");
   for (const n of [block.batch, block.offset, block.bytes, block.rows, block.icount]) {
     if (!Number.isSafeInteger(n)) throw bad("The seal holds a number beyond all bounds");
   }
@@ -132,7 +125,7 @@ export interface Seals {
  * @throws TraceError when a whole row is damaged
  */
 export function readSeals(bytes: Uint8Array): Seals {
-  const start = header();
+  const start = schemaBlock(SEALS);
   const common = Math.min(start.length, bytes.length);
   for (let i = 0; i < common; i++) {
     if (bytes[i] !== start[i]) {

@@ -43,6 +43,15 @@ export function dictionaryMessage(id: number, values: readonly string[], from: n
   return encoder.encode(values.length - from, [column], new Uint32Array(values.length - from)).slice();
 }
 
+/** First block of a table's file: the schema and, for every dictionary, the values known beforehand. */
+export function schemaBlock(spec: TableSpec): Uint8Array {
+  const parts = [schemaMessage(spec.columns)];
+  spec.columns.forEach((c, id) => {
+    if (c.type.kind === "dictionary") parts.push(dictionaryMessage(id, c.type.values, 0));
+  });
+  return concatenate(parts);
+}
+
 /** One table being written. Fill the columns at `row`, then call `endRow`. */
 export class TableWriter {
   /** Row being filled. */
@@ -170,13 +179,8 @@ export class TableWriter {
   }
 
   #writeSchema(): void {
-    const parts = [schemaMessage(this.spec.columns)];
-    this.#dictionaries.forEach((d, id) => {
-      if (d === null) return;
-      parts.push(dictionaryMessage(id, d.values, 0));
-      d.written = d.values.length;
-    });
-    this.#write("schema", 0, concatenate(parts));
+    for (const d of this.#dictionaries) if (d !== null) d.written = d.values.length;
+    this.#write("schema", 0, schemaBlock(this.spec));
   }
 
   #write(kind: Block["kind"], rows: number, bytes: Uint8Array): void {
