@@ -26,6 +26,9 @@ const CC = 16;
 const ALU = ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"];
 const SHIFT = ["rol", "ror", "rcl", "rcr", "shl", "shr", "sal", "sar"];
 
+/** An instruction that 66, F3 and F2 make undefined. */
+const NP = (line: string): Spec => ({ np: line, p66: "" });
+
 /** One-byte opcodes. */
 export const PRIMARY: OpcodeMap = {
   0x06: "@push_sreg ;i64 imm0", 0x07: "@pop_sreg ;i64 imm0", 0x0e: "@push_sreg ;i64 imm1",
@@ -104,9 +107,9 @@ export const SECONDARY: OpcodeMap = {
   0x01: {
     mem: ["@sgdt M", "@sidt M", "@lgdt M", "@lidt M", "@smsw Ew", "", "@lmsw Ew", "@invlpg M"],
     reg: [
-      { rm: ["", "@vmcall", "", "", "", "", "", ""] },
-      { rm: ["@monitor ;cpu=monitor", "@mwait ;cpu=monitor", "@clac ;cpu=smap", "@stac ;cpu=smap", "", "", "", ""] },
-      { rm: ["@xgetbv ;cpu=xsave", "@xsetbv ;cpu=xsave", "", "", "", "", "", ""] },
+      { rm: ["", NP("@vmcall"), "", "", "", "", "", ""] },
+      { rm: [NP("@monitor ;cpu=monitor"), NP("@mwait ;cpu=monitor"), NP("@clac ;cpu=smap"), NP("@stac ;cpu=smap"), "", "", "", ""] },
+      { rm: [NP("@xgetbv ;cpu=xsave"), NP("@xsetbv ;cpu=xsave"), "", "", "", "", "", ""] },
       {
         rm: [
           "@svm_op ;imm216", "@vmmcall", "@svm_op ;imm218", "@svm_op ;imm219", "@svm_op ;imm220", "@svm_op ;imm221",
@@ -114,26 +117,30 @@ export const SECONDARY: OpcodeMap = {
         ],
       },
       "@smsw Ev",
-      { rm: ["", "", "", "", "", "", "@pkru ;imm238 cpu=pku", "@pkru ;imm239 cpu=pku"] },
+      { rm: ["", "", "", "", "", "", NP("@pkru ;imm238 cpu=pku"), NP("@pkru ;imm239 cpu=pku")] },
       "@lmsw Ew",
       { rm: ["@swapgs ;o64", "@rdtscp ;cpu=rdtscp", "", "", "", "", "", ""] },
     ],
   },
   0x02: "@lar Gv,Ew", 0x03: "@lsl Gv,Ew", 0x05: "@syscall", 0x06: "@clts", 0x07: "@sysret", 0x08: "@invd",
-  0x09: "@wbinvd", 0x0b: "@ud", 0x0d: "nop Ev ;nm mem",
+  0x09: "@wbinvd", 0x0b: "@ud", 0x0d: "nop Ev ;nm",
   0x20: "@mov_from_cr Rc", 0x21: "@mov_from_dr Rc", 0x22: "@mov_to_cr Rc", 0x23: "@mov_to_dr Rc",
   0x30: "@wrmsr", 0x31: "@rdtsc", 0x32: "@rdmsr", 0x33: "@rdpmc", 0x34: "@sysenter", 0x35: "@sysexit",
-  0x77: "@emms ;cpu=mmx",
+  0x77: NP("@emms ;cpu=mmx"),
   0xa0: "@push_sreg ;d64 imm4", 0xa1: "@pop_sreg ;d64 imm4", 0xa2: "@cpuid", 0xa3: "bt Ev,Gv",
   0xa4: "shld Ev,Gv,I8", 0xa5: "shld Ev,Gv,CL", 0xa8: "@push_sreg ;d64 imm5", 0xa9: "@pop_sreg ;d64 imm5",
   0xab: "bts Ev,Gv ;lock", 0xac: "shrd Ev,Gv,I8", 0xad: "shrd Ev,Gv,CL",
   0xae: {
-    mem: [
-      "@fxsave M ;cpu=fxsr", "@fxrstor M ;cpu=fxsr", "@ldmxcsr M ;cpu=sse", "@stmxcsr M ;cpu=sse",
-      "@xsave M ;imm0 cpu=xsave", "@xrstor M ;imm0 cpu=xsave", "@xsave M ;imm1 cpu=xsaveopt", "nop Eb ;nm cpu=clflush",
-    ],
+    mem: {
+      np: [
+        "@fxsave M ;cpu=fxsr", "@fxrstor M ;cpu=fxsr", "@ldmxcsr M ;cpu=sse", "@stmxcsr M ;cpu=sse",
+        "@xsave M ;imm0 cpu=xsave", "@xrstor M ;imm0 cpu=xsave", "@xsave M ;imm1 cpu=xsaveopt", "nop Eb ;nm cpu=clflush",
+      ],
+      p66: "",
+    },
     reg: {
       np: ["", "", "", "", "", "nop ;cpu=sse2", "nop ;cpu=sse2", "nop ;cpu=sse"],
+      p66: "",
       f3: [
         "@rdfsgsbase Ry ;o64 imm4 cpu=fsgsbase", "@rdfsgsbase Ry ;o64 imm5 cpu=fsgsbase",
         "@wrfsgsbase Ry ;o64 imm4 cpu=fsgsbase", "@wrfsgsbase Ry ;o64 imm5 cpu=fsgsbase", "", "", "", "",
@@ -149,13 +156,15 @@ export const SECONDARY: OpcodeMap = {
   0xbc: { np: "bsf Gv,Ev", f3: "tzcnt Gv,Ev ;cpu=bmi1 else=bsf", f2: "bsf Gv,Ev" },
   0xbd: { np: "bsr Gv,Ev", f3: "lzcnt Gv,Ev ;cpu=abm else=bsr", f2: "bsr Gv,Ev" },
   0xbe: "movsx Gv,Eb", 0xbf: "movsx Gv,Ew", 0xc0: "xadd Eb,Gb ;lock", 0xc1: "xadd Ev,Gv ;lock",
-  0xc3: "mov My,Gy ;mem cpu=sse2",
+  0xc3: NP("mov My,Gy ;mem cpu=sse2"),
   0xc7: {
     mem: [
-      "", "cmpxchg8b M ;lock cx8", "", "@xrstor M ;imm3 cpu=xsaves", "@xsave M ;imm2 cpu=xsavec",
-      "@xsave M ;imm3 cpu=xsaves", "", "",
+      "", "cmpxchg8b M ;lock cx8", "", NP("@xrstor M ;imm3 cpu=xsaves"),
+      NP("@xsave M ;imm2 cpu=xsavec"), NP("@xsave M ;imm3 cpu=xsaves"), "", "",
     ],
-    reg: ["", "", "", "", "", "", "@rdrand Rv ;imm6 cpu=rdrand", "@rdseed Rv ;imm7 cpu=rdseed"],
+    reg: [
+      "", "", "", "", "", "", { np: "@rdrand Rv ;imm6 cpu=rdrand" }, { np: "@rdseed Rv ;imm7 cpu=rdseed" },
+    ],
   },
   0xff: "@ud Ev ;nm",
 };
