@@ -59,6 +59,11 @@ export class GuestFault {
   vector = 0;
   /** Error code, or -1 when the vector pushes none. */
   error = -1;
+  /**
+   * The fault belongs to the RIP now in the state, not to the start of the instruction in hand: a task switch was
+   * past its point of no return. The dispatcher then leaves RIP alone before it delivers.
+   */
+  keepRip = false;
 }
 
 const theFault = new GuestFault();
@@ -67,6 +72,7 @@ const theFault = new GuestFault();
 export function raise(vector: number, error = -1): never {
   theFault.vector = vector;
   theFault.error = error;
+  theFault.keepRip = false;
   throw theFault;
 }
 
