@@ -1,0 +1,7 @@
+-- function_exits: exits by the function that caused them and by reason
+--   function: name of the symbol; null: no symbol covers the address
+--   reason: why it exits
+--   exits: how often
+CREATE OR REPLACE VIEW function_exits AS
+SELECT function, reason, count(*) AS exits FROM exit_functions
+GROUP BY function, reason ORDER BY exits DESC, function, reason;

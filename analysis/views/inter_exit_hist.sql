@@ -1,0 +1,12 @@
+-- inter_exit_hist: how many instructions run between one exit and the vCPU's next, in powers of two
+--   from_instructions: lower bound, inclusive
+--   to_instructions: upper bound, exclusive
+--   exits: exits with such a distance to the next
+--   exits_pct: share, percent
+CREATE OR REPLACE VIEW inter_exit_hist AS
+SELECT CASE WHEN k = 0 THEN 0 ELSE (2 ** (k - 1))::UBIGINT END AS from_instructions,
+  CASE WHEN k = 0 THEN 1 ELSE (2 ** k)::HUGEINT END AS to_instructions,
+  count(*) AS exits,
+  round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS exits_pct
+FROM (SELECT CASE WHEN instructions = 0 THEN 0 ELSE length(ltrim(bin(instructions), '0')) END AS k FROM exit_gaps)
+GROUP BY k ORDER BY k;

@@ -1,0 +1,76 @@
+-- msrs: accesses to model-specific registers by register
+--   ecx: number of the register
+--   name: its name in the manuals; null when it is not a common one
+--   reads: RDMSR
+--   writes: WRMSR
+--   exceptions: accesses that ended in an exception
+--   exits: all accesses
+CREATE OR REPLACE VIEW msrs AS
+WITH names(ecx, name) AS (
+  VALUES
+    (16, 'IA32_TSC'),
+    (23, 'IA32_PLATFORM_ID'),
+    (27, 'IA32_APIC_BASE'),
+    (58, 'IA32_FEATURE_CONTROL'),
+    (72, 'IA32_SPEC_CTRL'),
+    (73, 'IA32_PRED_CMD'),
+    (121, 'IA32_BIOS_UPDT_TRIG'),
+    (139, 'IA32_BIOS_SIGN_ID'),
+    (206, 'MSR_PLATFORM_INFO'),
+    (254, 'IA32_MTRRCAP'),
+    (266, 'IA32_ARCH_CAPABILITIES'),
+    (320, 'MISC_FEATURES_ENABLES'),
+    (372, 'IA32_SYSENTER_CS'),
+    (373, 'IA32_SYSENTER_ESP'),
+    (374, 'IA32_SYSENTER_EIP'),
+    (377, 'IA32_MCG_CAP'),
+    (378, 'IA32_MCG_STATUS'),
+    (379, 'IA32_MCG_CTL'),
+    (416, 'IA32_MISC_ENABLE'),
+    (473, 'IA32_DEBUGCTL'),
+    (592, 'IA32_MTRR_FIX64K_00000'),
+    (600, 'IA32_MTRR_FIX16K_80000'),
+    (601, 'IA32_MTRR_FIX16K_A0000'),
+    (631, 'IA32_PAT'),
+    (767, 'IA32_MTRR_DEF_TYPE'),
+    (1760, 'IA32_TSC_DEADLINE'),
+    (2050, 'x2APIC ID'),
+    (2051, 'x2APIC version'),
+    (2056, 'x2APIC TPR'),
+    (2059, 'x2APIC EOI'),
+    (2061, 'x2APIC LDR'),
+    (2063, 'x2APIC SIVR'),
+    (2088, 'x2APIC ESR'),
+    (2096, 'x2APIC ICR'),
+    (2098, 'x2APIC LVT timer'),
+    (2101, 'x2APIC LVT LINT0'),
+    (2102, 'x2APIC LVT LINT1'),
+    (2103, 'x2APIC LVT error'),
+    (2104, 'x2APIC initial count'),
+    (2105, 'x2APIC current count'),
+    (2110, 'x2APIC divide configuration'),
+    (2111, 'x2APIC self IPI'),
+    (1073741824, 'Xen hypercall page'),
+    (1073742336, 'Xen hypercall page (viridian base)'),
+    (3221225600, 'EFER'),
+    (3221225601, 'STAR'),
+    (3221225602, 'LSTAR'),
+    (3221225603, 'CSTAR'),
+    (3221225604, 'SFMASK'),
+    (3221225728, 'FS_BASE'),
+    (3221225729, 'GS_BASE'),
+    (3221225730, 'KERNEL_GS_BASE'),
+    (3221225731, 'TSC_AUX'),
+    (3221291024, 'SYSCFG'),
+    (3221291029, 'HWCR'),
+    (3221291039, 'NB_CFG'),
+    (3221291093, 'INT_PENDING_MSG'),
+    (3221291295, 'VIRT_SPEC_CTRL'),
+    (3221291328, 'OSVW_ID_LENGTH'),
+    (3221291329, 'OSVW_STATUS'),
+    (3221295136, 'LS_CFG'),
+    (3221295145, 'DE_CFG')
+)
+SELECT m.ecx, any_value(n.name) AS name, count(*) FILTER (m.write = 0) AS reads, count(*) FILTER (m.write = 1) AS writes,
+  sum(m.exception)::UBIGINT AS exceptions, count(*) AS exits
+FROM kvm_msr m LEFT JOIN names n ON n.ecx = m.ecx GROUP BY m.ecx ORDER BY exits DESC, m.ecx;
