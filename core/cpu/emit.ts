@@ -220,7 +220,11 @@ export class Emit {
   /** The immediate truncated to a size. */
   imm(size: number): Expr {
     if (size === 64) return this.field64(REC.IMM);
-    return size === 32 ? this.field32(REC.IMM) : size === 16 ? X.load(16, this.rec, REC.IMM) : this.field8(REC.IMM);
+    return size === 32
+      ? this.field32(REC.IMM)
+      : size === 16
+      ? X.load(16, this.rec, REC.IMM)
+      : this.field8(REC.IMM);
   }
   /** Writes an operand. */
   write(o: Operand, v: Expr): void {
@@ -313,7 +317,10 @@ export class Emit {
     return this.let(X.add(X.wrap(la), X.load(32, this.#entry(la), L.TLB_ADDEND)));
   }
   #entry(la: Expr): Expr {
-    const mix = X.and(X.xor(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))), X.c32(L.TLB_ENTRIES - 1));
+    const mix = X.and(
+      X.xor(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
+      X.c32(L.TLB_ENTRIES - 1),
+    );
     return this.let(X.add(X.shl(mix, X.c32(5)), this.state(32, L.TLB_BASE)));
   }
 

@@ -43,7 +43,13 @@ export interface Form {
 /** Identity of a form. */
 export function formKey(f: Form): string {
   const ops = f.ops.map((o) =>
-    o.k === "reg" || o.k === "xmm" || o.k === "mm" ? `${o.k}${o.at}.${o.size}` : o.k === "gpr" ? `g${o.n}.${o.size}` : o.k === "imm" ? `i${o.size}` : `m${o.addr}${o.size}`
+    o.k === "reg" || o.k === "xmm" || o.k === "mm"
+      ? `${o.k}${o.at}.${o.size}`
+      : o.k === "gpr"
+      ? `g${o.n}.${o.size}`
+      : o.k === "imm"
+      ? `i${o.size}`
+      : `m${o.addr}${o.size}`
   );
   return `${f.name}/${f.size}/${ops.join(",")}/${f.addr}${f.stack}${f.code64 ? "q" : "d"}/${f.sub}`;
 }

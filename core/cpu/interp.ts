@@ -50,7 +50,7 @@ export function buildInterpreter(forms: Iterable<Form>): {
   return { bytes: m.encode(), handlers };
 }
 
-let compiled: { module: WebAssembly.Module; handlers: Map<string, number>  } | null = null;
+let compiled: { module: WebAssembly.Module; handlers: Map<string, number> } | null = null;
 
 /** Instantiates the interpreter on a memory. The module is built and compiled once for each process. */
 export function createInterpreter(

@@ -72,7 +72,11 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     e.setState(32, L.BUDGET, X.add(bud, X.load(32, X.sub(rec, X.c32(4)))));
   });
   rt.goto = def([I64, I32, I32], [], defineGoto(rt));
-  rt.segLinear = def([I32, I64, I32], [I64], (e, [seg, off, sf]) => defineSegLinear(e, seg, off, sf, segmentCheck));
+  rt.segLinear = def(
+    [I32, I64, I32],
+    [I64],
+    (e, [seg, off, sf]) => defineSegLinear(e, seg, off, sf, segmentCheck),
+  );
   rt.getIndex = def([I32, I32], [I64], (e, [reg, asize]) => {
     const bits = X.shl(X.extU(asize), X.c64(3));
     e.push(X.and(X.load(64, reg, L.GPR), X.shrU(X.c64(-1), X.sub(X.c64(64), bits))));
@@ -88,7 +92,8 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     });
   });
   rt.generalEa = def([I32, I32], [I64], (e, [rec, sf]) => {
-    const base = X.load(64, X.load(8, rec, REC.BASE), L.GPR), index = X.load(64, X.load(8, rec, REC.INDEX), L.GPR);
+    const base = X.load(64, X.load(8, rec, REC.BASE), L.GPR),
+      index = X.load(64, X.load(8, rec, REC.INDEX), L.GPR);
     const scaled = X.shl(index, X.extU(X.load(8, rec, REC.SCALE)));
     const sum = X.add(X.add(base, X.load(64, rec, REC.DISP)), scaled);
     const bits = X.shl(X.extU(X.load(8, rec, REC.ADDRSIZE)), X.c64(3));

@@ -17,9 +17,9 @@ import {
   type Entry,
   formOf,
   letterSize,
+  type ParsedSpec,
   parseEntry,
   parseMap,
-  type ParsedSpec,
   variantIndex,
 } from "./entry.ts";
 import { ARPL, MAP_38, MAP_3A, MOVSXD, NOP, PAUSE, PRIMARY, SECONDARY } from "./tables.ts";
@@ -40,8 +40,13 @@ export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_BITS = 15;
 const MAPS = addVectorMaps({ secondary: SECONDARY, map38: MAP_38, map3a: MAP_3A });
 const primary = parseMap(PRIMARY), secondary = parseMap(MAPS.secondary);
 const map38 = parseMap(MAPS.map38), map3a = parseMap(MAPS.map3a);
-const movsxd = parseEntry(MOVSXD)!, arpl = parseEntry(ARPL)!, nop = parseEntry(NOP)!, pause = parseEntry(PAUSE)!;
-const undefinedEntry = parseEntry("@ud")!, div64 = parseEntry("@div64 Ev")!, idiv64 = parseEntry("@idiv64 Ev")!;
+const movsxd = parseEntry(MOVSXD)!,
+  arpl = parseEntry(ARPL)!,
+  nop = parseEntry(NOP)!,
+  pause = parseEntry(PAUSE)!;
+const undefinedEntry = parseEntry("@ud")!,
+  div64 = parseEntry("@div64 Ev")!,
+  idiv64 = parseEntry("@idiv64 Ev")!;
 const cmpxchg16b = parseEntry("@cmpxchg16b M ;lock cpu=cx16")!;
 const extras = [movsxd, arpl, nop, pause, undefinedEntry, div64, idiv64, cmpxchg16b];
 const OP_X87 = SYS_OPS.indexOf("x87");
@@ -55,7 +60,9 @@ const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3], INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];
 /** Every form any entry can take, for building the interpreter. */
 export function* allForms(): Iterable<Form> {
   const plain: Form = { name: "stop", size: 0, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
-  for (const name of ["stop", "stale", "sys", "jmp", "nop"]) yield { ...plain, name, size: name === "jmp" ? 64 : 0 };
+  for (const name of ["stop", "stale", "sys", "jmp", "nop"]) {
+    yield { ...plain, name, size: name === "jmp" ? 64 : 0 };
+  }
   const kinds: [boolean, AddrKind[], AddrKind[], number[]][] = [
     [true, ["L", "G"], ["L"], [16, 32, 64]],
     [false, ["F", "G"], ["F", "G"], [16, 32]],
@@ -73,7 +80,10 @@ export function* allForms(): Iterable<Form> {
                     const c: Context = { opsize, addr, stack, code64, isMem, rep, asize };
                     if (isMem && entry.flags.has("reg") || !isMem && entry.flags.has("mem")) continue;
                     const size = effectiveOpsize(entry, c);
-                    if (size === 64 && (entry.name === "div" || entry.name === "idiv") && entry.operands[0] === "Ev") {
+                    if (
+                      size === 64 && (entry.name === "div" || entry.name === "idiv") &&
+                      entry.operands[0] === "Ev"
+                    ) {
                       continue;
                     }
                     yield formOf(entry, c);
@@ -155,8 +165,17 @@ export class Decoder {
     this.#rex = 0;
     this.#base = this.#index = -1;
     this.#scale = 0;
-    this.#ripRelative = this.#lock = this.#prefix66 = this.#jump = this.#moffs = false;
-    this.#dispLo = this.#dispHi = this.#immLo = this.#immHi = 0;
+    this.#ripRelative =
+      this.#lock =
+      this.#prefix66 =
+      this.#jump =
+      this.#moffs =
+        false;
+    this.#dispLo =
+      this.#dispHi =
+      this.#immLo =
+      this.#immHi =
+        0;
     this.#seg = -1;
     this.#defaultSeg = Seg.DS;
     this.#repPrefix = 0;
@@ -408,7 +427,9 @@ export class Decoder {
   /** Fills a record in, all fields but the handler and REM. `rip` is the instruction's offset in the code segment. */
   write(u8: Uint8Array, view: DataView, at: number, rip: number): void {
     const c = this.context, e = this.entry;
-    const vector = (letter: string) => letter === "V" || letter === "W" || letter === "P" || letter === "Q" || letter === "U" || letter === "N";
+    const vector = (letter: string) =>
+      letter === "V" || letter === "W" || letter === "P" || letter === "Q" || letter === "U" ||
+      letter === "N";
     u8[at + REC.R0] = 0;
     u8[at + REC.R1] = 0;
     for (const o of e.operands) {

@@ -85,7 +85,7 @@ const KINDS: AddrKind[] = ["L", "F", "G"];
 export function variantIndex(c: Context): number {
   const o = c.opsize === 16 ? 0 : c.opsize === 32 ? 1 : 2, a = c.asize === 16 ? 0 : c.asize === 32 ? 1 : 2;
   return ((((((c.isMem ? 1 : 0) * 3 + o) * 3 + KINDS.indexOf(c.addr)) * 3 + KINDS.indexOf(c.stack)) * 2 +
-        (c.code64 ? 1 : 0)) * 3 + c.rep) * 3 + a;
+            (c.code64 ? 1 : 0)) * 3 + c.rep) * 3 + a;
 }
 
 const STACK_USERS = new Set(["push", "pop", "call", "call_ind", "ret", "leave", "pusha", "popa"]);
@@ -183,7 +183,9 @@ export function parseSpec(s: Spec | undefined): ParsedSpec {
   if (typeof s === "string") return parseEntry(s);
   if (Array.isArray(s)) return { by: "reg", items: s.map(parseSpec) };
   if (s.rm) return { by: "rm", items: s.rm.map(parseSpec) };
-  if (s.mem !== undefined || s.reg !== undefined) return { by: "mod", items: [parseSpec(s.mem), parseSpec(s.reg)] };
+  if (s.mem !== undefined || s.reg !== undefined) {
+    return { by: "mod", items: [parseSpec(s.mem), parseSpec(s.reg)] };
+  }
   // A line for 66 that is not given is the one without prefix: there 66 is the operand-size prefix.
   return { by: "prefix", items: [s.np, s.p66 ?? s.np, s.f3, s.f2].map(parseSpec) };
 }

@@ -87,9 +87,7 @@ function count(leading: boolean): Semantic {
     const v = e.read(f.ops[1]);
     let r: Expr;
     if (f.size === 16) {
-      r = leading
-        ? X.sub(X.clz(v), X.c32(16))
-        : X.ctz(X.or(v, X.c32(0x10000)));
+      r = leading ? X.sub(X.clz(v), X.c32(16)) : X.ctz(X.or(v, X.c32(0x10000)));
     } else r = leading ? X.clz(v) : X.ctz(v);
     r = e.let(r);
     e.write(f.ops[0], r);

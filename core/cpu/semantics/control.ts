@@ -53,4 +53,13 @@ const stale: Semantic = (e) => {
 const sys: Semantic = (e) => e.leave(Leave.SYS);
 
 /** Semantic functions of this family. */
-export const control: Record<string, Semantic> = { jmp, jcc, loop, jcxz, page_end: pageEnd, stop, stale, sys };
+export const control: Record<string, Semantic> = {
+  jmp,
+  jcc,
+  loop,
+  jcxz,
+  page_end: pageEnd,
+  stop,
+  stale,
+  sys,
+};

@@ -18,7 +18,10 @@ function mulFlags(e: Emit, size: number, low: Expr, significant: Expr): void {
 /** High 64 bits of an unsigned 64×64 product, from 32-bit halves. */
 export function mulHighU(e: Emit, a: Expr, b: Expr): Expr {
   const lo = X.c64w(-1, 0), s = X.c64(32);
-  const al = e.let(X.and(a, lo)), ah = e.let(X.shrU(a, s)), bl = e.let(X.and(b, lo)), bh = e.let(X.shrU(b, s));
+  const al = e.let(X.and(a, lo)),
+    ah = e.let(X.shrU(a, s)),
+    bl = e.let(X.and(b, lo)),
+    bh = e.let(X.shrU(b, s));
   const mid = e.let(X.add(X.mul(ah, bl), X.shrU(X.mul(al, bl), s)));
   const mid2 = e.let(X.add(X.mul(al, bh), X.and(mid, lo)));
   return e.let(X.add(X.add(X.mul(ah, bh), X.shrU(mid, s)), X.shrU(mid2, s)));

@@ -22,13 +22,16 @@ function count(e: Emit, f: Form): Expr {
 /** The lazy auxiliary word for given CF and OF (0 or 1 each) and AF clear. */
 const auxOf = (cf: Expr, of: Expr): Expr => X.or(X.shl(cf, X.c32(31)), X.shl(X.xor(cf, of), X.c32(30)));
 const msb = (size: number, v: Expr): Expr =>
-  size === 64
-    ? X.wrap(X.shrU(v, X.c64(63)))
-    : X.and(X.shrU(v, X.c32(size - 1)), X.c32(1));
+  size === 64 ? X.wrap(X.shrU(v, X.c64(63))) : X.and(X.shrU(v, X.c32(size - 1)), X.c32(1));
 
 /** A shift: `compute` gives result, CF and OF for a non-zero count. */
 function shift(
-  compute: (e: Emit, size: number, a: Expr, n: Expr) => { r: Expr; cf: Expr; of: (r: Expr, cf: Expr) => Expr },
+  compute: (
+    e: Emit,
+    size: number,
+    a: Expr,
+    n: Expr,
+  ) => { r: Expr; cf: Expr; of: (r: Expr, cf: Expr) => Expr },
 ): Semantic {
   return (e, f) => {
     const n = count(e, f);
@@ -66,7 +69,9 @@ const shl = shift((e, size, a, n) => {
 });
 
 const shr = shift((_e, size, a, n) => {
-  const before = size === 64 ? X.shrU(a, X.extU(X.sub(n, X.c32(1)))) : X.shrU(wide(a), X.extU(X.sub(n, X.c32(1))));
+  const before = size === 64
+    ? X.shrU(a, X.extU(X.sub(n, X.c32(1))))
+    : X.shrU(wide(a), X.extU(X.sub(n, X.c32(1))));
   return {
     r: size === 64 ? X.shrU(a, X.extU(n)) : X.shrU(a, n),
     cf: X.and(X.wrap(before), X.c32(1)),
@@ -145,7 +150,14 @@ function rotateCarry(left: boolean): Semantic {
 }
 
 /** Up to 33 bits: the operand with CF above it, rotated as an i64. */
-function rotateNarrow(e: Emit, size: number, a: Expr, c: Expr, n: Expr, left: boolean): { r: Expr; cf: Expr } {
+function rotateNarrow(
+  e: Emit,
+  size: number,
+  a: Expr,
+  c: Expr,
+  n: Expr,
+  left: boolean,
+): { r: Expr; cf: Expr } {
   const bits = size + 1;
   const v = e.let(X.or(wide(a), X.shl(wide(c), X.c64(size))));
   const l = e.let(X.extU(left ? n : X.sub(X.c32(bits), n)));
@@ -205,7 +217,14 @@ function double64(e: Emit, a: Expr, b: Expr, n: Expr, left: boolean): { r: Expr;
 }
 
 /** 16 and 32 bits. A 16-bit count above 16 is undefined; processors rotate through destination:source:destination. */
-function doubleNarrow(e: Emit, size: number, a: Expr, b: Expr, n: Expr, left: boolean): { r: Expr; cf: Expr } {
+function doubleNarrow(
+  e: Emit,
+  size: number,
+  a: Expr,
+  b: Expr,
+  n: Expr,
+  left: boolean,
+): { r: Expr; cf: Expr } {
   const n64 = e.let(X.extU(n)), s = X.c64(size);
   const A = wide(a), B = wide(b);
   if (left) {

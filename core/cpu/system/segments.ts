@@ -157,3 +157,9 @@ export function withinLimit(limit: number, attr: number, off: number, size: numb
   if ((attr & (Attr.CODE | Attr.EXPAND_DOWN)) !== Attr.EXPAND_DOWN) return last <= limit;
   return off > limit && last <= (attr & Attr.DB ? 0xffff_ffff : 0xffff);
 }
+
+/** Whether an access from generated code passes the segment's type and limit checks. Offsets and limits in bytes. */
+export function segmentAllows(s: CpuState, seg: number, off: number, size: number, write: boolean): boolean {
+  const attr = s.segAttr(seg);
+  return accessAllowed(s, attr, write) && withinLimit(s.segLimit(seg), attr, off, size);
+}

@@ -1,0 +1,268 @@
+/**
+ * Decoded blocks: found by physical address, RIP and mode; dropped when their bytes are written.
+ *
+ * A block never crosses a page. An instruction that does is decoded anew each time it runs, because the two pages may
+ * be remapped separately. When the record area is full everything is dropped.
+ *
+ * @module
+ */
+import * as L from "../layout.ts";
+import type { Mmu } from "../mmu/mmu.ts";
+import { PAGE_SIZE } from "../mmu/physmem.ts";
+import { Decoded, Decoder } from "./decode/decoder.ts";
+import { type Form, formKey } from "./form.ts";
+import { raise, Vec } from "./hooks.ts";
+import { REC, REC_SIZE } from "./insn.ts";
+import { Seg } from "./state.ts";
+import type { CpuState } from "./state.ts";
+
+/** Most instructions in a block. */
+const BLOCK_MAX = 64;
+/** Room for one block of any length, header and closing record included. */
+const BLOCK_BYTES = 8 + (BLOCK_MAX + 1) * REC_SIZE;
+/** Blocks that run once (truncated, alone, page-crossing) are built here. */
+const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
+
+/** The blocks of one physical page. */
+class CodePage {
+  /** Record address, or several, by offset in page + mode × 4096. */
+  readonly blocks = new Map<number, number[]>();
+  /** One bit a byte: set where an instruction has been decoded from. */
+  readonly bytes = new Uint8Array(PAGE_SIZE / 8);
+
+  mark(offset: number, length: number): void {
+    for (let i = offset; i < offset + length; i++) this.bytes[i >> 3] |= 1 << (i & 7);
+  }
+  overlaps(offset: number, length: number): boolean {
+    const end = Math.min(offset + length, PAGE_SIZE);
+    for (let i = offset; i < end; i++) if (this.bytes[i >> 3] >> (i & 7) & 1) return true;
+    return false;
+  }
+}
+
+/** The decoded code of one machine. */
+export class CodeCache {
+  readonly #pages = new Map<number, CodePage>();
+  readonly #view: DataView;
+  readonly #u8: Uint8Array;
+  readonly #gathered = new Uint8Array(16);
+  #next = L.CODE;
+  #stop: number;
+  #stale: number;
+  #jmp: number;
+  /** Blocks decoded since start, for statistics. */
+  decoded = 0;
+
+  constructor(
+    readonly s: CpuState,
+    readonly mmu: Mmu,
+    readonly decoder: Decoder,
+    readonly handlers: ReadonlyMap<string, number>,
+  ) {
+    this.#view = s.view;
+    this.#u8 = s.u8;
+    const special = (name: string, size = 0): number => {
+      const f: Form = { name, size, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
+      return handlers.get(formKey(f))!;
+    };
+    this.#stop = special("stop");
+    this.#stale = special("stale");
+    this.#jmp = special("jmp", 64);
+    const { mem } = mmu;
+    mem.onCodeWrite = (page, offset, length) => this.invalidate(page, offset, length);
+    mem.codeOverlaps = (page, offset, length) => this.#pages.get(page)?.overlaps(offset, length) ?? false;
+  }
+
+  /** Linear address of an instruction: 64-bit code has no base; elsewhere CS base is added and the limit checked. */
+  linear(rip: number): number {
+    const { s } = this;
+    if (s.code64) return rip;
+    if (rip > s.segLimit(Seg.CS)) raise(Vec.GP, 0);
+    return (s.segBase(Seg.CS) + rip) % 0x1_0000_0000;
+  }
+
+  /**
+   * Record of the block at a RIP, decoded if need be. Raises the fetch's faults.
+   * @returns record address; negative when the block is in the scratch area (its complement): it must not be linked
+   */
+  lookup(rip: number): number {
+    const fetched = this.mmu.fetchHost(this.linear(rip));
+    const mode = this.s.i32[L.MODE >> 2];
+    const page = Math.floor(fetched.gpa / PAGE_SIZE), offset = fetched.gpa % PAGE_SIZE;
+    const known = this.#pages.get(page)?.blocks.get(offset + mode * PAGE_SIZE);
+    if (known) {
+      const lo = rip | 0, hi = Math.floor(rip / 0x1_0000_0000) | 0, i32 = this.s.i32;
+      for (const rec of known) {
+        if (i32[(rec + REC.RIP_LO) >> 2] === lo && i32[(rec + REC.RIP_HI) >> 2] === hi) return rec;
+      }
+    }
+    return this.#decodeBlock(rip, page, offset, fetched.host, mode);
+  }
+
+  #decodeBlock(rip: number, page: number, offset: number, host: number, mode: number): number {
+    if (host < 0) return ~this.scratch(rip, 1);
+    if (this.#next + BLOCK_BYTES > SCRATCH) this.clear();
+    const first = this.#next + 8;
+    const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
+    if (count === 0) return ~this.scratch(rip, 1);
+    this.#header(first, count);
+    const bytes = this.#ripOf(end) - rip;
+    let p = this.#pages.get(page);
+    if (!p) {
+      this.#pages.set(page, p = new CodePage());
+      this.mmu.mem.code[page] = 1;
+      this.mmu.pageBecameCode(page);
+    }
+    p.mark(offset, bytes);
+    const key = offset + mode * PAGE_SIZE, list = p.blocks.get(key);
+    if (list) list.push(first);
+    else p.blocks.set(key, [first]);
+    this.#next = end + REC_SIZE;
+    this.decoded++;
+    return first;
+  }
+
+  /** RIP in a record, as far as differences inside a page need it. */
+  #ripOf(rec: number): number {
+    return this.s.i32[(rec + REC.RIP_HI) >> 2] * 0x1_0000_0000 + this.s.u32[(rec + REC.RIP_LO) >> 2];
+  }
+
+  /**
+   * Decodes up to `most` instructions from one page into records; closes with a jump to what follows.
+   * @returns how many, and the closing record
+   */
+  #fill(
+    at: number,
+    start: number,
+    offset: number,
+    host: number,
+    most: number,
+    mode: number,
+  ): { count: number; end: number } {
+    const d = this.decoder, limit = this.s.code64 ? Infinity : this.s.segLimit(Seg.CS);
+    let count = 0, rip = start, rec = at;
+    while (count < most) {
+      const room = Math.min(PAGE_SIZE - offset, limit - rip + 1);
+      if (room <= 0 || d.decode(this.#u8, host, room, mode) !== Decoded.OK) break;
+      this.#record(rec, rip);
+      rec += REC_SIZE;
+      count++;
+      rip += d.length;
+      host += d.length;
+      offset += d.length;
+      if (d.endsBlock) break;
+    }
+    for (let i = 0; i < count; i++) this.#u8[at + i * REC_SIZE + REC.REM] = count - i;
+    this.#closing(rec, rip, this.#jmp);
+    return { count, end: rec };
+  }
+
+  /** Writes the decoder's instruction as a record. */
+  #record(rec: number, rip: number): void {
+    const d = this.decoder;
+    d.write(this.#u8, this.#view, rec, rip);
+    const cached = d.name === d.entry.name ? d.entry.handlers : null;
+    const v = cached ? d.variant() : 0;
+    let h = cached ? cached[v] : -1;
+    if (h < 0) {
+      const key = formKey(d.form()), found = this.handlers.get(key);
+      if (found === undefined) {
+        throw new Error(`Cannot decode: the interpreter has no handler for form ${key}`);
+      }
+      h = found;
+      if (cached) cached[v] = h;
+    }
+    this.#view.setUint32(rec + REC.HANDLER, h, true);
+  }
+
+  /** A record that is not an instruction, at a RIP. */
+  #closing(rec: number, rip: number, handler: number): void {
+    const v = this.#view, hi = Math.floor(rip / 0x1_0000_0000) | 0;
+    this.#u8.fill(0, rec, rec + REC_SIZE);
+    v.setUint32(rec + REC.HANDLER, handler, true);
+    v.setInt32(rec + REC.RIP_LO, rip | 0, true);
+    v.setInt32(rec + REC.RIP_HI, hi, true);
+    v.setInt32(rec + REC.IMM, rip | 0, true);
+    v.setInt32(rec + REC.IMM + 4, hi, true);
+  }
+
+  #header(first: number, count: number): void {
+    this.#view.setUint32(first - 8, 0, true);
+    this.#view.setUint32(first - 4, count, true);
+  }
+
+  /**
+   * Builds a block of at most `most` instructions that stops behind the last one; it lives until the next call.
+   * @returns record address
+   */
+  scratch(rip: number, most: number): number {
+    const mode = this.s.i32[L.MODE >> 2], first = SCRATCH + 8;
+    const fetched = this.mmu.fetchHost(this.linear(rip));
+    const offset = fetched.gpa % PAGE_SIZE;
+    let count = 0, end = first;
+    if (fetched.host >= 0) {
+      ({ count, end } = this.#fill(first, rip, offset, fetched.host, Math.min(most, BLOCK_MAX), mode));
+    }
+    if (count === 0) {
+      this.#gather(rip, offset, fetched.gpa, fetched.host);
+      this.#record(first, rip);
+      this.#u8[first + REC.REM] = 1;
+      count = 1;
+      end = first + REC_SIZE;
+      this.#closing(end, rip + this.decoder.length, this.#stop);
+    } else this.#view.setUint32(end + REC.HANDLER, this.#stop, true);
+    this.#header(first, count);
+    return first;
+  }
+
+  /** Decodes one instruction that crosses into the next page or lies in unbacked memory. */
+  #gather(rip: number, offset: number, gpa: number, host: number): void {
+    const { s } = this, g = this.#gathered;
+    const limit = s.code64 ? Infinity : s.segLimit(Seg.CS);
+    const inPage = Math.min(15, PAGE_SIZE - offset, limit - rip + 1);
+    for (let i = 0; i < inPage; i++) g[i] = host < 0 ? this.mmu.mem.read8(gpa + i) : this.#u8[host + i];
+    const mode = s.i32[L.MODE >> 2];
+    let status = this.decoder.decode(g, 0, inPage, mode);
+    if (status === Decoded.TRUNCATED) {
+      const most = Math.min(15, limit - rip + 1);
+      if (most > inPage) {
+        const second = this.mmu.fetchHost(this.linear(s.code64 ? rip + inPage : (rip + inPage) >>> 0));
+        for (let i = inPage; i < most; i++) {
+          g[i] = second.host < 0
+            ? this.mmu.mem.read8(second.gpa + i - inPage)
+            : this.#u8[second.host + i - inPage];
+        }
+        status = this.decoder.decode(g, 0, most, mode);
+      }
+    }
+    if (status !== Decoded.OK) raise(Vec.GP, 0);
+  }
+
+  /** Drops the blocks of a page when some of the bytes about to change hold code. */
+  invalidate(page: number, offset: number, length: number): void {
+    const p = this.#pages.get(page);
+    if (!p || !p.overlaps(offset, length)) return;
+    for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
+    this.#pages.delete(page);
+    this.mmu.mem.code[page] = 0;
+    this.mmu.pageNoLongerCode(page);
+  }
+
+  /** Makes a block that others may jump to look itself up again. */
+  #kill(rec: number): void {
+    this.#view.setUint32(rec + REC.HANDLER, this.#stale, true);
+    this.#view.setUint32(rec - 4, 0, true);
+  }
+
+  /** Forgets everything (the record area is full, or memory was replaced as a whole). */
+  clear(): void {
+    for (const page of this.#pages.keys()) {
+      this.mmu.mem.code[page] = 0;
+      this.mmu.pageNoLongerCode(page);
+    }
+    this.#pages.clear();
+    this.#next = L.CODE;
+    this.mmu.flushJumpCaches();
+    this.s.i32[L.LINK_SLOT >> 2] = 0;
+  }
+}

@@ -1,0 +1,348 @@
+/**
+ * The processor: dispatches between generated code and the TypeScript half, and keeps the exact instruction count.
+ *
+ * @module
+ */
+import * as L from "../layout.ts";
+import { Mmu } from "../mmu/mmu.ts";
+import type { PhysMem } from "../mmu/physmem.ts";
+import { CodeCache } from "./code_cache.ts";
+import type { Core } from "./core.ts";
+import type { CpuidPolicy } from "./cpuid.ts";
+import { allForms, Decoder } from "./decode/decoder.ts";
+import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
+import { Insn, REC } from "./insn.ts";
+import { createInterpreter, type Interpreter } from "./interp.ts";
+import { Leave } from "./leave.ts";
+import { ModeTracker } from "./mode.ts";
+import { CpuState, Fl } from "./state.ts";
+import { deliver } from "./system/exceptions.ts";
+import { SYS_OPS, type SysOp } from "./system/ops.ts";
+import { SYSTEM_OPERATIONS } from "./system/mod.ts";
+import { segmentAllows } from "./system/segments.ts";
+import { SF_WRITE } from "./emit.ts";
+
+/** Why `Cpu.run` returned. */
+export const Stopped = {
+  /** The instruction count reached the limit. */
+  LIMIT: 0,
+  /** Halted, and no interrupt is deliverable. */
+  HALTED: 1,
+  /** Triple fault. */
+  SHUTDOWN: 2,
+  /** Somebody called `requestReturn`. */
+  ASKED: 3,
+} as const;
+
+/** Where the instruction count lives: the machine's clock. */
+export interface Counter {
+  icount: number;
+}
+
+const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT = L.LINK_SLOT >> 2;
+/** Most instructions between two returns to the dispatcher: long loops must come back (no on-stack replacement). */
+const SLICE = 1 << 20;
+
+/** One processor core; the active vCPU's state is in the WebAssembly memory. */
+export class Cpu implements Core {
+  readonly s: CpuState;
+  readonly mmu: Mmu;
+  readonly insn: Insn;
+  readonly code: CodeCache;
+  readonly #interp: Interpreter;
+  readonly #ops: (SysOp | undefined)[];
+  readonly #mode: ModeTracker;
+
+  halted = false;
+  pendingDb = 0;
+  nmiBlocked = false;
+  nmiPending = false;
+  msrLo = 0;
+  msrHi = 0;
+  /** Set when `hooks.interruptAck` may have something. */
+  interruptCheck = false;
+  /** Instruction count at which `run` returns; may be lowered while it runs. */
+  limit = 0;
+  #asked = false;
+  #shutdown = false;
+  /** Count from which the budget of the code now running is taken. */
+  #horizon = 0;
+
+  constructor(
+    mem: PhysMem,
+    readonly hooks: CpuHooks,
+    readonly policy: CpuidPolicy,
+    readonly counter: Counter,
+  ) {
+    this.s = new CpuState(mem);
+    this.mmu = new Mmu(this.s, mem);
+    this.#admit();
+    this.mmu.hooks = {
+      mmioRead: (gpa, size, linear) => hooks.mmioRead(gpa, size, linear),
+      mmioWrite: (gpa, size, value, linear) => hooks.mmioWrite(gpa, size, value, linear),
+    };
+    this.insn = new Insn(this.s);
+    this.#mode = new ModeTracker(this.s, () => this.code.clear());
+    this.#ops = SYS_OPS.map((name) => SYSTEM_OPERATIONS[name]);
+    this.#interp = createInterpreter(allForms, mem.memory, {
+      slowLoad: (size, flags) => this.mmu.slowLoad(size, flags),
+      slowStore: (size, flags) => this.mmu.slowStore(size, flags),
+      commitStore: () => this.mmu.commitStore(),
+      segmentCheck: (seg, offset, sizeFlags) => this.#segmentCheck(seg, offset >>> 0, sizeFlags),
+    });
+    const decoder = new Decoder((feature) => policy.has(feature));
+    this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers);
+    mem.onRemap = () => this.mmu.flushAll();
+  }
+
+  /** Lets the MMU do what CPUID says, and nothing else. */
+  #admit(): void {
+    const { mmu, policy } = this;
+    mmu.nx = policy.has("nx");
+    mmu.pse = policy.has("pse");
+    mmu.pse36 = policy.has("pse36");
+    mmu.pge = policy.has("pge");
+    mmu.pae = policy.has("pae");
+    mmu.smep = policy.has("smep");
+    mmu.smap = policy.has("smap");
+    mmu.largePages1G = policy.has("pdpe1gb");
+    mmu.physAddrBits = policy.physAddrBits;
+  }
+
+  /** @see Core.updateMode */
+  updateMode(): void {
+    this.#mode.update();
+    this.mmu.selectSets();
+  }
+
+  /** Makes `run` return at the next instruction boundary the dispatcher sees. */
+  requestReturn(): void {
+    this.#asked = true;
+  }
+
+  /** True when external interrupts would be taken now. */
+  get interruptible(): boolean {
+    return (this.s.u32[L.FLAGS >> 2] & Fl.IF) !== 0 && this.s.i32[L.INT_SHADOW >> 2] === 0;
+  }
+
+  /**
+   * Runs until the instruction count equals `limit` or something else stops it.
+   * @returns a `Stopped` value
+   */
+  run(limit: number): number {
+    const { s, counter } = this;
+    this.limit = limit;
+    this.#shutdown = false;
+    for (;;) {
+      if (this.#shutdown) return Stopped.SHUTDOWN;
+      if (this.#asked) {
+        this.#asked = false;
+        return Stopped.ASKED;
+      }
+      if (this.interruptCheck || this.nmiPending) this.#interrupts();
+      if (this.halted) return Stopped.HALTED;
+      if (counter.icount >= this.limit) return Stopped.LIMIT;
+      const { u32 } = s;
+      try {
+        if (
+          u32[L.INT_SHADOW >> 2] !== 0 || (u32[L.FLAGS >> 2] & Fl.TF) !== 0 ||
+          (u32[(L.DR + 56) >> 2] & 0xff) !== 0
+        ) {
+          this.#step(false);
+        } else this.#go();
+      } catch (e) {
+        this.#caught(e);
+      }
+    }
+  }
+
+  /** Runs blocks from RIP. */
+  #go(): void {
+    const { s, counter } = this;
+    const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
+    const slot = s.i32[SLOT];
+    s.i32[SLOT] = 0;
+    const found = this.code.lookup(rip);
+    const rec = found < 0 ? ~found : found;
+    if (found >= 0) {
+      this.#remember(rip, rec);
+      if (slot !== 0 && slot < L.CODE + L.CODE_SIZE) this.#link(slot, rip, rec);
+    }
+    const budget = Math.min(this.limit - counter.icount, SLICE);
+    const length = s.i32[(rec - 4) >> 2];
+    if (length > budget) return this.#enter(this.code.scratch(rip, budget), budget, budget);
+    this.#enter(rec, budget, length);
+  }
+
+  /** Enters generated code with a budget of which the first block takes `length`. */
+  #enter(rec: number, budget: number, length: number): void {
+    this.#horizon = this.counter.icount + budget;
+    this.#interp.run(rec, budget - length);
+    this.#left();
+  }
+
+  /** Puts a block into the jump cache. */
+  #remember(rip: number, rec: number): void {
+    const { i32 } = this.s, lo = rip | 0, hi = Math.floor(rip / 0x1_0000_0000) | 0;
+    const index = (lo ^ (lo >>> 12 | hi << 20)) & (L.JUMP_CACHE_ENTRIES - 1);
+    const at = (i32[L.JC_BASE >> 2] + index * 16) >> 2;
+    i32[at] = lo;
+    i32[at + 1] = hi;
+    i32[at + 2] = rec;
+    i32[at + 3] = i32[L.MODE >> 2];
+  }
+
+  /** Links a direct branch to its target when both are in one page: then its translation cannot change in between. */
+  #link(slot: number, rip: number, rec: number): void {
+    const { s } = this, from = slot - (slot & 4 ? REC.DISP + 4 : REC.DISP);
+    const lo = s.u32[(from + REC.RIP_LO) >> 2], hi = s.i32[(from + REC.RIP_HI) >> 2];
+    if (hi === Math.floor(rip / 0x1_0000_0000) && lo >>> 12 === (rip >>> 12 & 0xfffff)) {
+      s.i32[slot >> 2] = rec;
+    }
+  }
+
+  /** Deals with whatever generated code left for. */
+  #left(): void {
+    const { s, counter } = this, { i32 } = s;
+    const rec = i32[REC_AT], bud = i32[BUD];
+    switch (i32[LEAVE]) {
+      case Leave.LOOKUP:
+        counter.icount = this.#horizon - bud;
+        return;
+      case Leave.SYS:
+        counter.icount = this.#horizon - bud - 1;
+        return this.#system(rec);
+      case Leave.BUDGET:
+      case Leave.STOP:
+        counter.icount = this.#horizon - bud;
+        s.rip = this.#ripOf(rec);
+        return;
+      case Leave.ALONE:
+        counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
+        s.rip = this.#ripOf(rec);
+        return this.#step(true);
+      default:
+        counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
+        s.rip = this.#ripOf(rec);
+        this.#fault(i32[L.FAULT_VECTOR >> 2], i32[L.FAULT_ERROR >> 2]);
+    }
+  }
+
+  #ripOf(rec: number): number {
+    return this.s.i32[(rec + REC.RIP_HI) >> 2] * 0x1_0000_0000 + this.s.u32[(rec + REC.RIP_LO) >> 2];
+  }
+
+  /** Executes a system operation; RIP is at the next instruction meanwhile. */
+  #system(rec: number): void {
+    const { s, insn } = this;
+    insn.at = rec;
+    const rip = insn.rip, op = insn.op;
+    s.rip = insn.nextRip;
+    const fn = this.#ops[op];
+    try {
+      if (fn) fn(this, insn);
+      else this.hooks.unimplemented(`instruction ${SYS_OPS[op]}`);
+    } catch (e) {
+      s.rip = rip;
+      throw e;
+    }
+    this.counter.icount++;
+  }
+
+  /** Executes exactly one instruction, with what must be looked at around it: shadows, breakpoints, single-stepping. */
+  #step(alone: boolean): void {
+    const { s, counter } = this, { i32, u32 } = s;
+    const shadow = i32[L.INT_SHADOW >> 2], trap = u32[L.FLAGS >> 2] & Fl.TF, before = counter.icount;
+    if (this.#instructionBreakpoint()) return;
+    i32[L.INT_SHADOW >> 2] = 0;
+    i32[SLOT] = 0;
+    const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
+    i32[L.ALONE >> 2] = 1;
+    try {
+      const rec = this.code.scratch(rip, 1);
+
+      this.#enter(rec, 1, 1);
+    } finally {
+      i32[L.ALONE >> 2] = 0;
+    }
+    if (counter.icount === before) return;
+    u32[L.FLAGS >> 2] &= ~Fl.RF;
+    if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
+    if (trap) this.pendingDb |= 0x4000;
+    if (this.pendingDb) this.#debugTrap();
+  }
+
+  /** Raises #DB as a fault when an enabled instruction breakpoint matches RIP and RF is clear (SDM volume 3, 17.2.4). */
+  #instructionBreakpoint(): boolean {
+    const { s } = this, dr7 = s.u32[(L.DR + 56) >> 2];
+    if ((dr7 & 0xff) === 0 || s.u32[L.FLAGS >> 2] & Fl.RF) return false;
+    const la = this.code.linear(s.code64 ? s.rip : s.rip % 0x1_0000_0000);
+    let hit = 0;
+    for (let n = 0; n < 4; n++) {
+      if ((dr7 >>> (n * 2) & 3) && (dr7 >>> (16 + n * 4) & 15) === 0 && s.num(L.DR + n * 8) === la) {
+        hit |= 1 << n;
+      }
+    }
+    if (hit === 0) return false;
+    this.#setDr6(hit);
+    this.#fault(Vec.DB, -1);
+    return true;
+  }
+
+  #setDr6(bits: number): void {
+    const at = (L.DR + 48) >> 2;
+    this.s.u32[at] = this.s.u32[at] & ~0xf | bits;
+  }
+
+  #debugTrap(): void {
+    const bits = this.pendingDb;
+    this.pendingDb = 0;
+    this.#setDr6(bits);
+    if (deliver(this, Vec.DB, -1, "trap") === "shutdown") this.#shutdown = true;
+  }
+
+  /** Delivers a fault of the current instruction. */
+  #fault(vector: number, error: number): void {
+    this.s.i32[SLOT] = 0;
+    if (deliver(this, vector, error, "fault") === "shutdown") this.#shutdown = true;
+  }
+
+  #caught(e: unknown): void {
+    if (!(e instanceof GuestFault)) throw e;
+    try {
+      this.#fault(e.vector, e.error);
+    } catch (second) {
+      if (!(second instanceof GuestFault)) throw second;
+      this.#shutdown = true;
+    }
+  }
+
+  /** Delivers a pending NMI or external interrupt if the processor takes it now. */
+  #interrupts(): void {
+    const { s } = this;
+    if (s.i32[L.INT_SHADOW >> 2] !== 0) return;
+    if (this.nmiPending && !this.nmiBlocked) {
+      this.nmiPending = false;
+      this.nmiBlocked = true;
+      this.#external(Vec.NMI);
+      return;
+    }
+    if (!this.interruptCheck || !(s.u32[L.FLAGS >> 2] & Fl.IF)) return;
+    const vector = this.hooks.interruptAck();
+    if (vector < 0) this.interruptCheck = false;
+    else this.#external(vector);
+  }
+
+  #external(vector: number): void {
+    this.halted = false;
+    this.s.i32[SLOT] = 0;
+    if (deliver(this, vector, -1, "external") === "shutdown") this.#shutdown = true;
+  }
+
+  /** Segment checks for what the fast path does not cover. */
+  #segmentCheck(seg: number, offset: number, sizeFlags: number): number {
+    return segmentAllows(this.s, seg / L.SEG_SIZE, offset, sizeFlags & 0xff, (sizeFlags & SF_WRITE) !== 0)
+      ? 1
+      : 0;
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * All system operations by name.
+ *
+ * @module
+ */
+import { controlOps } from "./control.ts";
+import { flagsOps } from "./flagsops.ts";
+import { miscOps } from "./misc.ts";
+import { msrOps } from "./msrops.ts";
+import type { SysOpTable } from "./ops.ts";
+import { portOps } from "./ports.ts";
+import { segmentOps } from "./segment_ops.ts";
+
+/** What each system operation does. */
+export const SYSTEM_OPERATIONS: SysOpTable = {
+  ...controlOps,
+  ...flagsOps,
+  ...miscOps,
+  ...msrOps,
+  ...portOps,
+  ...segmentOps,
+};
