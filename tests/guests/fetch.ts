@@ -184,22 +184,23 @@ async function fetchPackage(apt: PrivateApt, wanted: Wanted, manifest: GuestMani
   if (debs.length !== 1) throw new Error(`${debs.length} files were downloaded for ${name}`);
   const fields = await run(work, "dpkg-deb", "-f", debs[0], "Package", "Version", "Architecture");
   const field = (key: string): string => fields.match(new RegExp(`^${key}: (.*)$`, "m"))?.[1] ?? "";
-  await Deno.remove(`${apt.folder}/${target}`, { recursive: true }).catch(() => {});
-  await run(work, "dpkg-deb", "-x", debs[0], `${apt.folder}/${target}`);
-  await Deno.remove(work, { recursive: true });
-  const paths = await listFiles(`${apt.folder}/${target}`);
+  await run(work, "dpkg-deb", "-x", debs[0], `${work}/unpacked`);
+  const paths = await listFiles(`${work}/unpacked`);
   for (const [role, pattern] of Object.entries(wanted.files)) {
     const path = paths.find((p) => pattern.test(p));
     if (!path) {
       manifest.missing[role] = `no file of ${field("Package")} ${field("Version")} matches ${pattern.source}`;
       continue;
     }
+    const kept = `${apt.folder}/${target}/${path}`;
+    await Deno.mkdir(kept.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.rename(`${work}/unpacked/${path}`, kept);
     manifest.files[role] = {
       path: `${target}/${path}`,
       package: field("Package"),
       version: field("Version"),
       architecture: wanted.architecture,
-      sha256: await sha256(`${apt.folder}/${target}/${path}`),
+      sha256: await sha256(kept),
     };
   }
 }
@@ -212,6 +213,15 @@ async function isComplete(folder: string, manifest: GuestManifest | null): Promi
     if (!file || await sha256(`${folder}/${file.path}`).catch(() => "") !== file.sha256) return false;
   }
   return true;
+}
+
+/** Removes packages that no role of the manifest needs any more. */
+async function prune(folder: string, manifest: GuestManifest): Promise<void> {
+  const used = new Set(Object.values(manifest.files).map((f) => f.path.split("/")[0]));
+  for await (const entry of Deno.readDir(folder)) {
+    if (!entry.isDirectory || used.has(entry.name) || !/_(amd64|i386)$/.test(entry.name)) continue;
+    await Deno.remove(`${folder}/${entry.name}`, { recursive: true });
+  }
 }
 
 /**
@@ -237,6 +247,7 @@ export async function fetchGuests(folder: string, refresh = false): Promise<Gues
     }
     await Deno.remove(`${apt.folder}/download`, { recursive: true }).catch(() => {});
   }
+  await prune(real, manifest);
   for (const arch of Object.keys(apts)) {
     await Deno.remove(`${real}/apt-${arch}`, { recursive: true }).catch(() => {});
   }
