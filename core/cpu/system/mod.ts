@@ -10,6 +10,7 @@ import { msrOps } from "./msrops.ts";
 import type { SysOpTable } from "./ops.ts";
 import { portOps } from "./ports.ts";
 import { segmentOps } from "./segment_ops.ts";
+import { transferOps } from "./transfer.ts";
 
 /** What each system operation does. */
 export const SYSTEM_OPERATIONS: SysOpTable = {
@@ -19,4 +20,5 @@ export const SYSTEM_OPERATIONS: SysOpTable = {
   ...msrOps,
   ...portOps,
   ...segmentOps,
+  ...transferOps,
 };
