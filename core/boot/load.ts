@@ -10,7 +10,7 @@ import { alignUp, ImageReader } from "./bytes.ts";
 import { extractVmlinux, isBzImage, MAX_UNPACKED } from "./bzimage.ts";
 import { loadFlat } from "./flat.ts";
 import { loadLinux } from "./linux.ts";
-import { XEN_SPECIAL_BYTES } from "./memmap.ts";
+import { checkedMemory, XEN_SPECIAL_BYTES } from "./memmap.ts";
 import { loadMultiboot } from "./multiboot.ts";
 import { loadPvh } from "./pvh.ts";
 import type { AcpiTables, BootState } from "./types.ts";
@@ -22,13 +22,14 @@ const EXTRA_BYTES = 4 << 20;
 /**
  * Most bytes of guest pages a machine of this configuration backs; what `PhysMem` is to be created with.
  * @param acpi ACPI tables that are going to be loaded
+ * @throws GuestError when the memory size is not usable
  */
 export function memoryCapacity(config: MachineConfig, acpi: AcpiTables | null = null): number {
   const tables = (acpi?.blobs ?? []).reduce(
     (sum, b) => sum + alignUp(b.bytes.length, PAGE_SIZE) + PAGE_SIZE,
     0,
   );
-  return config.memoryBytes + EXTRA_BYTES + XEN_SPECIAL_BYTES + tables;
+  return checkedMemory(config) + EXTRA_BYTES + XEN_SPECIAL_BYTES + tables;
 }
 
 /**

@@ -37,16 +37,7 @@ export interface MemoryLayout {
  * @throws GuestError when the memory size is not usable
  */
 export function memoryLayout(config: MachineConfig, acpi: AcpiTables | null): MemoryLayout {
-  const bytes = config.memoryBytes;
-  if (
-    !Number.isInteger(bytes) || bytes % PAGE_SIZE !== 0 || bytes < MIN_MEMORY_BYTES ||
-    bytes > MAX_MEMORY_BYTES
-  ) {
-    throw new GuestError(
-      `Cannot give the guest ${bytes} bytes of memory: it must be a multiple of 4096 between 1 MiB and 3 GiB; ` +
-        `set memory= to a number of MiB from 1 to 3072.`,
-    );
-  }
+  const bytes = checkedMemory(config);
   const acpiRange = acpiRegion(acpi);
   const region = (addr: number, end: number, type: number): MemoryRegion => ({
     addr,
@@ -66,6 +57,24 @@ export function memoryLayout(config: MachineConfig, acpi: AcpiTables | null): Me
   if (acpiRange && acpiRange.addr >= bytes) map.push(acpiRange);
   const ram = [{ addr: 0, size: VGA_HOLE }, { addr: VGA_HOLE_END, size: bytes - VGA_HOLE_END }];
   return { ram, map };
+}
+
+/**
+ * The size of guest RAM in bytes.
+ * @throws GuestError when it is not a multiple of 4096 from 1 MiB to 3 GiB
+ */
+export function checkedMemory(config: MachineConfig): number {
+  const bytes = config.memoryBytes;
+  if (
+    !Number.isInteger(bytes) || bytes % PAGE_SIZE !== 0 || bytes < MIN_MEMORY_BYTES ||
+    bytes > MAX_MEMORY_BYTES
+  ) {
+    throw new GuestError(
+      `Cannot give the guest ${bytes} bytes of memory: it must be a multiple of 4096 between 1 MiB and 3 GiB; ` +
+        `set memory= to a number of MiB from 1 to 3072.`,
+    );
+  }
+  return bytes;
 }
 
 /** The pages that ACPI tables take, as one region; null when there are none or they lie in the first MiB. */
