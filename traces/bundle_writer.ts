@@ -40,6 +40,7 @@ export class BundleWriter {
   readonly #entries: Record<string, TableEntry> = {};
   readonly #seals: SealWriter;
   readonly manifest: Manifest;
+  #committed = -1;
 
   /**
    * Writes the manifest, the images and a first commit.
@@ -92,6 +93,8 @@ export class BundleWriter {
    * here. @throws StorageError
    */
   commit(icount: number): void {
+    if (icount === this.#committed && [...this.#tables.values()].every((t) => t.row === 0)) return;
+    this.#committed = icount;
     for (const t of this.#tables.values()) {
       t.icount = icount;
       t.flush();

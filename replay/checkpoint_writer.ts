@@ -1,0 +1,77 @@
+/**
+ * Writes checkpoints: state, and content-addressed pages changed since the checkpoint before.
+ *
+ * @module
+ */
+import type { Machine } from "../core/api.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../core/mmu/physmem.ts";
+import type { BundleWriter } from "../traces/bundle_writer.ts";
+import type { ListColumn } from "../traces/columns.ts";
+import { StateHasher } from "./state_hash.ts";
+
+/** Tables whose row counts a checkpoint holds; see `checkpoints` in traces/schema.ts. */
+export const COUNTED_TABLES = ["exits", "hypercalls", "inputs", "interrupts", "console", "samples"] as const;
+
+/** Writes checkpoints of one machine. */
+export class CheckpointWriter {
+  readonly #hasher: StateHasher;
+  /** Page id by content hash, as a string of 32 characters. */
+  readonly #pageIds = new Map<string, number>();
+  /** Pages that had changed at the last checkpoint. */
+  changedPages = 0;
+
+  constructor(readonly bundle: BundleWriter, readonly machine: Machine) {
+    this.#hasher = new StateHasher(machine.mem);
+  }
+
+  /** Writes a checkpoint of the machine as it is. @returns the state hash @throws StorageError */
+  write(): Uint8Array {
+    const { bundle, machine } = this;
+    const t = bundle.table("checkpoints"), row = t.row, list = t.list("pages");
+    const dirty = machine.takeDirtyPages();
+    let runEnd = -1, runKind = -1, run = -1;
+    this.#hasher.update(dirty, (gfn, kind, hash, zero) => {
+      const id = hash === null || zero ? 0 : this.#page(gfn, hash);
+      // Neighbours that hold nothing share an entry.
+      if (id === 0 && gfn === runEnd && kind === runKind) list.items[1].u32[run]++;
+      else run = push(list, gfn, id, kind);
+      runEnd = id === 0 ? gfn + 1 : -1;
+      runKind = kind;
+    });
+    list.end(row);
+    const state = machine.saveState(), hash = this.#hasher.digest(state);
+    t.fixed("id").setNumber(row, t.rows);
+    t.fixed("icount").setNumber(row, machine.icount);
+    t.fixed("time_ns").setNumber(row, machine.timeNs);
+    for (const name of COUNTED_TABLES) t.fixed(name).setNumber(row, bundle.table(name).rows);
+    t.fixed("hash").setBytes(row, hash);
+    t.variable("state").set(row, state);
+    t.endRow();
+    this.changedPages = dirty.length;
+    return hash;
+  }
+
+  /** Stores a page unless its contents are stored already. @returns its id, from 1 */
+  #page(gfn: number, hash: Uint8Array): number {
+    const key = String.fromCharCode(...hash);
+    const known = this.#pageIds.get(key);
+    if (known !== undefined) return known;
+    const t = this.bundle.table("pages"), id = t.rows + 1;
+    t.fixed("id").setNumber(t.row, id);
+    t.fixed("hash").setBytes(t.row, hash);
+    const at = this.machine.mem.hostPage[gfn] << PAGE_SHIFT >>> 0;
+    t.fixed("bytes").setBytes(t.row, this.machine.mem.u8.subarray(at, at + PAGE_SIZE));
+    t.endRow();
+    this.#pageIds.set(key, id);
+    return id;
+  }
+}
+
+function push(list: ListColumn, gfn: number, id: number, kind: number): number {
+  const at = list.push(), [gfns, counts, pages, kinds] = list.items;
+  gfns.setNumber(at, gfn);
+  counts.u32[at] = 1;
+  pages.u32[at] = id;
+  kinds.bytes[at] = kind;
+  return at;
+}

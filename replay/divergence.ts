@@ -1,0 +1,45 @@
+/**
+ * The first difference between a recording and its replay.
+ *
+ * @module
+ */
+
+/** What differs, where. */
+export interface DivergenceFacts {
+  /** Instructions retired when the difference was seen. */
+  icount: number;
+  /** RIP at the difference. */
+  rip: bigint;
+  /** Table whose row differs, or "closing" for the closing record. */
+  table: string;
+  /** Row of that table. */
+  row: number;
+  /** First column that differs. */
+  column: string;
+  expected: string;
+  actual: string;
+  /** The exits of both sides, whole: the one that differs, or the next recorded one and the last one that happened. */
+  expectedExit: string;
+  actualExit: string;
+}
+
+/** A replay did not do what the recording says. Exit code 3. */
+export class Divergence extends Error {
+  override name = "Divergence";
+  /** Process exit code that belongs to this error. */
+  readonly exitCode = 3;
+
+  constructor(readonly facts: DivergenceFacts) {
+    super(
+      `Replay diverges at icount ${facts.icount}, RIP 0x${
+        facts.rip.toString(16)
+      }: ${facts.table} row ${facts.row}, ` +
+        `${facts.column} is recorded as ${facts.expected} but is ${facts.actual}.`,
+    );
+  }
+
+  /** Several lines for people: the sentence and both sides. */
+  print(): string {
+    return `${this.message}\n  expected exit: ${this.facts.expectedExit}\n  actual exit:   ${this.facts.actualExit}`;
+  }
+}

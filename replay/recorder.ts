@@ -1,0 +1,164 @@
+/**
+ * Records what passes the machine's one door out.
+ *
+ * @module
+ */
+import type { Machine } from "../core/api.ts";
+import type { ExitEvent, HypercallEvent, InterruptEvent, Observer, SampleEvent } from "../core/exits.ts";
+import type { Input } from "../core/inputs.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { BundleWriter } from "../traces/bundle_writer.ts";
+import { StorageError } from "../traces/errors.ts";
+import { hex } from "../traces/hex.ts";
+import { CheckpointWriter } from "./checkpoint_writer.ts";
+import { EventWriter, HypercallWriter } from "./event_writer.ts";
+import { ExitWriter } from "./exit_writer.ts";
+
+/** What a caller may choose about a recording. */
+export interface RecorderOptions {
+  /**
+   * Instructions between checkpoints. 0: only at the start and at the end. Left out: chosen from the number of pages
+   * that changed, so that checkpoints take a small part of the time; never from the host's speed.
+   */
+  checkpointInterval?: number;
+  /** Instructions after which what was recorded is written out at the latest. */
+  commitInterval?: number;
+}
+
+/** Shortest and longest automatic interval, and instructions of it that each changed page is worth. */
+const AUTO_MIN = 128e6, AUTO_MAX = 4096e6, AUTO_PER_PAGE = 200_000;
+const COMMIT_INTERVAL = 64e6;
+
+/** Records one machine into one bundle. Attach it as `machine.observer`; `start`, `tick` and `finish` drive it. */
+export class Recorder implements Observer {
+  /** Why recording stopped before the run did, in one sentence; null while all is well. */
+  stopped: string | null = null;
+  /** Called with guest output, whether or not recording has stopped. */
+  onText: ((device: string, bytes: Uint8Array, icount: number, timeNs: number) => void) | null = null;
+  readonly #exits: ExitWriter;
+  readonly #hypercalls: HypercallWriter;
+  readonly #events: EventWriter;
+  readonly #checkpoints: CheckpointWriter;
+  #nextCheckpoint = Infinity;
+  #nextCommit = Infinity;
+
+  constructor(
+    readonly bundle: BundleWriter,
+    readonly machine: Machine,
+    readonly options: RecorderOptions = {},
+  ) {
+    this.#exits = new ExitWriter(bundle.table("exits"));
+    this.#hypercalls = new HypercallWriter(bundle.table("hypercalls"));
+    this.#events = new EventWriter(bundle);
+    this.#checkpoints = new CheckpointWriter(bundle, machine);
+  }
+
+  /** Takes the checkpoint at the start. @param asked inputs the machine asked for while it was being made */
+  start(asked: readonly Omit<Input, "seq">[] = []): void {
+    this.#guard(() => {
+      for (const i of asked) this.#events.input(i);
+      this.#checkpoints.write();
+      this.#schedule();
+      this.#commit();
+    });
+  }
+
+  /** icount at which the machine must be stopped next, so that a checkpoint or commit can be made. */
+  get nextStop(): number {
+    return this.stopped === null ? Math.min(this.#nextCheckpoint, this.#nextCommit) : Infinity;
+  }
+
+  /**
+   * To be called between runs.
+   * @param atLimit the machine stopped because its limit was reached
+   * @param commitNow write out what waits in any case
+   */
+  tick(atLimit: boolean, commitNow: boolean): void {
+    this.#guard(() => {
+      const due = atLimit && this.machine.icount >= this.#nextCheckpoint;
+      if (due) {
+        this.#checkpoints.write();
+        this.#schedule();
+      }
+      if (due || commitNow || this.machine.icount >= this.#nextCommit) this.#commit();
+    });
+  }
+
+  /** Takes the last checkpoint and closes the bundle. @returns the final state hash; null when recording had stopped */
+  finish(outcome: Outcome): string | null {
+    let stateHash: string | null = null;
+    this.#guard(() => {
+      const m = this.machine, hash = hex(this.#checkpoints.write());
+      this.bundle.close({
+        outcome,
+        icount: m.icount,
+        timeNs: Math.floor(m.timeNs),
+        exits: this.bundle.table("exits").rows,
+        hypercalls: this.bundle.table("hypercalls").rows,
+        inputs: this.bundle.table("inputs").rows,
+        stateHash: hash,
+      });
+      stateHash = hash;
+    });
+    return stateHash;
+  }
+
+  #schedule(): void {
+    const interval = this.options.checkpointInterval ??
+      Math.min(AUTO_MAX, Math.max(AUTO_MIN, AUTO_PER_PAGE * this.#checkpoints.changedPages));
+    this.#nextCheckpoint = interval === 0 ? Infinity : this.machine.icount + interval;
+  }
+
+  #commit(): void {
+    this.bundle.commit(this.machine.icount);
+    this.#nextCommit = this.machine.icount + (this.options.commitInterval ?? COMMIT_INTERVAL);
+  }
+
+  /** Runs something that writes; a full disk ends the recording and not the run. */
+  #guard(write: () => void): void {
+    if (this.stopped !== null) return;
+    try {
+      write();
+    } catch (e) {
+      this.#fail(e);
+    }
+  }
+
+  #fail(e: unknown): void {
+    if (!(e instanceof StorageError)) throw e;
+    this.stopped =
+      `Recording stopped at icount ${this.machine.icount} because the trace cannot be written (${e.message}); ` +
+      "what was recorded before can be replayed.";
+    this.bundle.abandon();
+  }
+
+  onExit(e: ExitEvent): void {
+    if (this.stopped !== null) return;
+    try {
+      this.#exits.write(e);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onHypercall(h: HypercallEvent): void {
+    this.#guard(() => this.#hypercalls.write(h));
+  }
+
+  onInterrupt(i: InterruptEvent): void {
+    this.#guard(() => this.#events.interrupt(i));
+  }
+
+  onConsole(icount: number, timeNs: number, device: string, bytes: Uint8Array): void {
+    this.#guard(() => this.#events.console(icount, timeNs, device, bytes));
+    this.onText?.(device, bytes, icount, timeNs);
+  }
+
+  onInput(input: Input): void {
+    this.#guard(() => this.#events.input(input));
+  }
+
+  onSample(s: SampleEvent): void {
+    this.#guard(() => this.#events.sample(s));
+  }
+}

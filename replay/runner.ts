@@ -1,0 +1,148 @@
+/**
+ * Runs a machine on live inputs, recorded or not.
+ *
+ * @module
+ */
+import type { CreateMachine, Machine } from "../core/api.ts";
+import type { GuestImage, MachineConfig } from "../core/config.ts";
+import type { Observer } from "../core/exits.ts";
+import type { Inputs } from "../core/inputs.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { type BundleOptions, BundleWriter } from "../traces/bundle_writer.ts";
+import { DirectoryStore, type Store } from "../traces/store.ts";
+import { CapturingInputs } from "./inputs.ts";
+import { eventLoopTurn, Pacer } from "./pacing.ts";
+import { Recorder, type RecorderOptions } from "./recorder.ts";
+
+/** What a caller may choose about a run. */
+export interface RunOptions extends RecorderOptions, BundleOptions {
+  createMachine: CreateMachine;
+  /** Ends the run with outcome "instruction-limit". */
+  maxInstructions?: number;
+  /** Ends the run with outcome "host-stop". */
+  signal?: AbortSignal;
+  /** Called with guest output as it comes. */
+  onConsole?: (device: string, bytes: Uint8Array, icount: number, timeNs: number) => void;
+  /** Called some times a second. */
+  onProgress?: (p: { icount: number; timeNs: number; exits: number; hypercalls: number }) => void;
+  /** Called once with the machine before it runs, for debuggers and tests. */
+  onMachine?: (m: Machine) => void;
+}
+
+/** How a run went. */
+export interface RunResult {
+  outcome: Outcome;
+  icount: number;
+  timeNs: number;
+  exits: number;
+  hypercalls: number;
+  /** Final state hash, lower-case hexadecimal; null when the run was not recorded to its end. */
+  stateHash: string | null;
+  /** Why recording stopped before the run did; null when it did not. */
+  recordingStopped: string | null;
+  hostMs: number;
+}
+
+/** Host milliseconds after which what was recorded is written out, and longest wait for input at once. */
+const COMMIT_MS = 1000, WAIT_MS = 200;
+
+/**
+ * Runs a guest and records it.
+ * @param place folder of the recording (made when missing), or a store
+ * @throws GuestError when the machine cannot be made; StorageError when the recording cannot be begun
+ */
+export async function record(
+  config: MachineConfig,
+  images: GuestImage[],
+  inputs: Inputs,
+  place: string | Store,
+  options: RunOptions,
+): Promise<RunResult> {
+  const started = performance.now();
+  const captured = new CapturingInputs(inputs);
+  const machine = options.createMachine(config, images, captured);
+  const asked = captured.release();
+  if (typeof place === "string") new DirectoryStore(place).make();
+  const bundle = new BundleWriter(
+    typeof place === "string" ? new DirectoryStore(place) : place,
+    config,
+    images,
+    options,
+  );
+  const recorder = new Recorder(bundle, machine, options);
+  recorder.onText = options.onConsole ?? null;
+  machine.observer = recorder;
+  options.onMachine?.(machine);
+  recorder.start(asked);
+  const outcome = await drive(machine, inputs, options, recorder);
+  const stateHash = recorder.finish(outcome);
+  return result(machine, outcome, stateHash, recorder.stopped, performance.now() - started);
+}
+
+/** Runs a guest without recording it. @throws GuestError when the machine cannot be made */
+export async function runUnrecorded(
+  config: MachineConfig,
+  images: GuestImage[],
+  inputs: Inputs,
+  options: RunOptions,
+): Promise<RunResult> {
+  const started = performance.now();
+  const machine = options.createMachine(config, images, inputs);
+  const onConsole = options.onConsole;
+  if (onConsole !== undefined) {
+    machine.observer = consoleOnly((icount, timeNs, device, bytes) =>
+      onConsole(device, bytes, icount, timeNs)
+    );
+  }
+  options.onMachine?.(machine);
+  const outcome = await drive(machine, inputs, options, null);
+  return result(machine, outcome, null, null, performance.now() - started);
+}
+
+function consoleOnly(onConsole: Observer["onConsole"]): Observer {
+  return { onConsole, onExit() {}, onHypercall() {}, onInterrupt() {}, onInput() {} };
+}
+
+/** Runs until the guest ends or is ended. */
+async function drive(m: Machine, inputs: Inputs, o: RunOptions, recorder: Recorder | null): Promise<Outcome> {
+  const pacer = new Pacer(), most = o.maxInstructions ?? Infinity;
+  let committed = performance.now();
+  while (m.outcome === null) {
+    if (o.signal?.aborted) return stop(m, "host-stop", "The run was stopped by its user");
+    if (m.icount >= most) {
+      return stop(m, "instruction-limit", `The limit of ${most} instructions was reached`);
+    }
+    const why = m.runUntil(pacer.limit(m.icount, Math.min(most, recorder?.nextStop ?? Infinity)));
+    const now = performance.now(), commit = why === "waiting" || now - committed > COMMIT_MS;
+    if (commit) committed = now;
+    recorder?.tick(why === "limit", commit);
+    if (why === "ended") break;
+    if (why === "waiting" && !await inputs.wait(WAIT_MS)) {
+      return stop(m, "idle", "The guest waits for input, and there is no more");
+    }
+    pacer.measure();
+    o.onProgress?.({ icount: m.icount, timeNs: m.timeNs, exits: m.exitCount, hypercalls: m.hypercallCount });
+    await eventLoopTurn();
+  }
+  if (m.outcome === null) throw new Error("The machine ended without saying how");
+  return m.outcome;
+}
+
+/** Ends a run from outside. */
+function stop(m: Machine, kind: Outcome["kind"], why: string): Outcome {
+  const message = `${why}, at icount ${m.icount}, RIP 0x${m.where().rip.toString(16)}.`;
+  m.requestStop({ kind, message });
+  if (m.outcome === null) m.runUntil(m.icount);
+  return m.outcome ?? { kind, message };
+}
+
+function result(
+  m: Machine,
+  outcome: Outcome,
+  stateHash: string | null,
+  recordingStopped: string | null,
+  hostMs: number,
+): RunResult {
+  const { icount, timeNs, exitCount: exits, hypercallCount: hypercalls } = m;
+  return { outcome, icount, timeNs, exits, hypercalls, stateHash, recordingStopped, hostMs };
+}

@@ -1,0 +1,134 @@
+/**
+ * A recording being re-executed: goes to any icount, comparing on the way.
+ *
+ * @module
+ */
+import type { CreateMachine, Machine } from "../core/api.ts";
+import type { Bundle } from "../traces/bundle.ts";
+import { hex } from "../traces/hex.ts";
+import { type Checkpoint, listCheckpoints, restoreCheckpoint } from "./checkpoint_reader.ts";
+import { COUNTED_TABLES } from "./checkpoint_writer.ts";
+import { Comparer } from "./comparer.ts";
+import { Divergence } from "./divergence.ts";
+import { CapturingInputs, InputMismatch, TraceInputs } from "./inputs.ts";
+import { StateHasher } from "./state_hash.ts";
+
+/** Times a run to one and the same icount is repeated until the recorded inputs and jumps at it have happened. */
+const REPEATS_MAX = 64;
+
+/** One machine under replay. */
+export class ReplaySession {
+  readonly machine: Machine;
+  readonly checkpoints: Checkpoint[];
+  readonly comparer: Comparer;
+  readonly #inputs: TraceInputs;
+  readonly #hasher: StateHasher;
+  /** Checkpoints whose hashes were found equal. */
+  compared = 0;
+
+  /** Makes the machine from the images inside. @throws GuestError, TraceError, Divergence */
+  constructor(readonly bundle: Bundle, create: CreateMachine) {
+    this.#inputs = new TraceInputs(bundle);
+    this.checkpoints = listCheckpoints(bundle);
+    const images = bundle.images(), captured = new CapturingInputs(this.#inputs);
+    this.machine = this.#diverging(() => create(bundle.manifest.config, images, captured));
+    this.#hasher = new StateHasher(this.machine.mem);
+    this.comparer = new Comparer(bundle, this.machine, bundle.recovered);
+    this.machine.observer = this.comparer;
+    for (const i of captured.release()) this.comparer.onInput(i);
+  }
+
+  /** Turns what inputs throw into a divergence; rethrows one that was swallowed on its way. */
+  #diverging<T>(run: () => T): T {
+    try {
+      const result = run();
+      if (this.comparer?.divergence) throw this.comparer.divergence;
+      return result;
+    } catch (e) {
+      if (this.comparer?.divergence) throw this.comparer.divergence;
+      if (!(e instanceof InputMismatch)) throw e;
+      if (this.comparer) this.comparer.diverge("inputs", e.row, e.column, e.expected, e.actual);
+      throw new Divergence({
+        icount: 0,
+        rip: 0n,
+        table: "inputs",
+        row: e.row,
+        column: e.column,
+        expected: e.expected,
+        actual: e.actual,
+        expectedExit: "none yet: the machine is being made",
+        actualExit: "none yet: the machine is being made",
+      });
+    }
+  }
+
+  /** Runs on to an icount. @throws Divergence */
+  runTo(icount: number): "limit" | "ended" | "waiting" {
+    return this.#diverging(() => this.machine.runUntil(icount));
+  }
+
+  /** Runs on to a checkpoint and compares its hash. @throws Divergence */
+  runToCheckpoint(c: Checkpoint): void {
+    for (let i = 0; i < REPEATS_MAX; i++) {
+      const before = this.machine.icount;
+      const why = this.runTo(c.icount);
+      if (why === "limit" && this.#arrived(c)) break;
+      if (this.machine.icount === before && i > 0 && why !== "limit") break;
+    }
+    this.compareState(c);
+  }
+
+  /** True when the inputs and jumps of time before a checkpoint have all happened. */
+  #arrived(c: Checkpoint): boolean {
+    return Math.floor(this.machine.timeNs) >= c.timeNs && this.comparer.reached("inputs") >= c.counts.inputs;
+  }
+
+  /** Compares the machine as it is with a checkpoint. @throws Divergence */
+  compareState(c: Checkpoint): void {
+    const m = this.machine, d = this.comparer;
+    if (m.icount !== c.icount) d.diverge("checkpoints", c.row, "icount", String(c.icount), String(m.icount));
+    d.expectCounts(c.counts);
+    const timeNs = Math.floor(m.timeNs);
+    if (timeNs !== c.timeNs) d.diverge("checkpoints", c.row, "time_ns", String(c.timeNs), String(timeNs));
+    this.#hasher.update(m.takeDirtyPages());
+    const actual = hex(this.#hasher.digest(m.saveState())), expected = hex(c.hash);
+    if (actual !== expected) d.diverge("checkpoints", c.row, "hash", expected, actual);
+    this.compared++;
+  }
+
+  /** Hash of the machine as it is. */
+  stateHash(): string {
+    this.#hasher.update(this.machine.takeDirtyPages());
+    return hex(this.#hasher.digest(this.machine.saveState()));
+  }
+
+  /** Restores a checkpoint. @throws TraceError */
+  restore(c: Checkpoint): void {
+    this.machine.observer = null;
+    restoreCheckpoint(this.bundle, c, this.machine, this.#hasher);
+    this.#inputs.seek(c.counts.inputs);
+    this.comparer.seek(c);
+    this.machine.observer = this.comparer;
+  }
+
+  /**
+   * Goes to an icount, forwards or backwards: from where the machine is or from the nearest earlier checkpoint,
+   * whichever is nearer. @throws Divergence, TraceError
+   */
+  seek(icount: number): void {
+    let from = this.checkpoints[0];
+    // The last checkpoint of a closed recording is of a machine that has ended: it cannot go on.
+    const usable = this.bundle.recovered ? this.checkpoints : this.checkpoints.slice(0, -1);
+    for (const c of usable) if (c.icount <= icount) from = c;
+    const here = this.machine.icount;
+    const stay = this.machine.outcome === null && here <= icount &&
+      (from === undefined || here >= from.icount);
+    if (!stay && from !== undefined) this.restore(from);
+    this.runTo(icount);
+  }
+
+  /** True when no recorded row is left. */
+  get exhausted(): boolean {
+    return COUNTED_TABLES.every((t) => this.comparer.reached(t) >= this.bundle.table(t).rows);
+  }
+}
