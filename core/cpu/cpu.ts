@@ -43,6 +43,9 @@ const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT
 /** Most instructions between two returns to the dispatcher: long loops must come back (no on-stack replacement). */
 const SLICE = 1 << 20;
 
+/** System operations that enter interrupt handlers. */
+const INTERRUPTS = new Set((["int_n", "int3", "into", "icebp"] as const).map((name) => SYS_OPS.indexOf(name)));
+
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
 export class Cpu implements Core {
   readonly s: CpuState;
@@ -65,6 +68,8 @@ export class Cpu implements Core {
   limit = 0;
   #asked = false;
   #shutdown = false;
+  /** RIP of the instruction that touches the world around the processor (valid inside hooks). */
+  currentRip = 0;
   /** Count from which the budget of the code now running is taken. */
   #horizon = 0;
 
@@ -237,13 +242,14 @@ export class Cpu implements Core {
     const { s, insn } = this;
     insn.at = rec;
     const rip = insn.rip, op = insn.op;
+    this.currentRip = rip;
     s.rip = insn.nextRip;
     const fn = this.#ops[op];
     try {
       if (fn) fn(this, insn);
       else this.hooks.unimplemented(`instruction ${SYS_OPS[op]}`);
     } catch (e) {
-      s.rip = rip;
+      if (!(e instanceof GuestFault && e.keepRip)) s.rip = rip;
       throw e;
     }
     this.counter.icount++;
@@ -257,7 +263,9 @@ export class Cpu implements Core {
     i32[L.INT_SHADOW >> 2] = 0;
     i32[SLOT] = 0;
     const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
+    this.currentRip = rip;
     i32[L.ALONE >> 2] = 1;
+    this.insn.at = 0;
     try {
       const rec = this.code.scratch(rip, 1);
 
@@ -268,8 +276,14 @@ export class Cpu implements Core {
     if (counter.icount === before) return;
     u32[L.FLAGS >> 2] &= ~Fl.RF;
     if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
-    if (trap) this.pendingDb |= 0x4000;
+    if (trap && !this.#interruptTaken()) this.pendingDb |= 0x4000;
     if (this.pendingDb) this.#debugTrap();
+  }
+
+  /** True when the instruction just stepped was an INT that entered its handler: that clears TF without a trap. */
+  #interruptTaken(): boolean {
+    const { s, insn } = this;
+    return insn.at !== 0 && INTERRUPTS.has(insn.op) && (s.u32[L.FLAGS >> 2] & Fl.TF) === 0;
   }
 
   /** Raises #DB as a fault when an enabled instruction breakpoint matches RIP and RF is clear (SDM volume 3, 17.2.4). */
@@ -304,6 +318,7 @@ export class Cpu implements Core {
   /** Delivers a fault of the current instruction. */
   #fault(vector: number, error: number): void {
     this.s.i32[SLOT] = 0;
+    this.currentRip = this.s.rip;
     if (deliver(this, vector, error, "fault") === "shutdown") this.#shutdown = true;
   }
 
@@ -335,6 +350,7 @@ export class Cpu implements Core {
 
   #external(vector: number): void {
     this.halted = false;
+    this.currentRip = this.s.rip;
     this.s.i32[SLOT] = 0;
     if (deliver(this, vector, -1, "external") === "shutdown") this.#shutdown = true;
   }

@@ -122,9 +122,9 @@ export class Mmu extends LinearMemory {
     if (hi >> 15 !== hi >> 31) return this.#notCanonical(flags);
     const set = flags & SlowFlag.SUPERVISOR ? SUPERVISOR_SET : this.currentSet();
     if ((lo & 0xfff) + size > PAGE_SIZE) return this.#crossLoad(size, flags, set, lo, hi);
+    if (this.#misaligned(lo, size, flags)) return 0;
     const page = this.resolve(lo, hi, Access.READ, set, true);
     if (page < 0) return this.#refuse(page);
-    if (this.#misaligned(lo, size, flags)) return 0;
     const host = page < 1 << 20 ? this.mem.hostPage[page] : 0;
     if (host !== 0) return host << 12 | lo & 0xfff;
     if (i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
@@ -141,9 +141,9 @@ export class Mmu extends LinearMemory {
     if (hi >> 15 !== hi >> 31) return this.#notCanonical(flags);
     const set = flags & SlowFlag.SUPERVISOR ? SUPERVISOR_SET : this.currentSet();
     if ((lo & 0xfff) + size > PAGE_SIZE) return this.#crossStore(size, flags, set, lo, hi);
+    if (this.#misaligned(lo, size, flags)) return 0;
     const page = this.resolveCached(lo, hi, Access.WRITE, set, true);
     if (page < 0) return this.#refuse(page);
-    if (this.#misaligned(lo, size, flags)) return 0;
     const { mem } = this, host = page < 1 << 20 ? mem.hostPage[page] : 0;
     if (host === 0) return this.#mmioStore(page, lo, hi, size, flags);
     if (mem.rom[page]) return this.#romStore(host << 12 | lo & 0xfff, size);
@@ -195,7 +195,10 @@ export class Mmu extends LinearMemory {
     return this.#fault(flags & SlowFlag.STACK ? Vec.SS : Vec.GP);
   }
 
-  /** #AC(0) for user data that is not aligned to its size; 16-byte operands have their own rules elsewhere. */
+  /**
+   * #AC(0) for user data that is not aligned to its size, looked at before the translation (as processors do);
+   * 16-byte operands have their own rules elsewhere.
+   */
   #misaligned(lo: number, size: number, flags: number): boolean {
     if (!this.checksAlignment || flags & SlowFlag.SUPERVISOR || size > 8 || (lo & (size - 1)) === 0) {
       return false;
@@ -242,14 +245,15 @@ export class Mmu extends LinearMemory {
 
   /** Translates both pages of an access that crosses into the next one; false: see `LEAVE`. */
   #resolveBoth(size: number, flags: number, set: number, access: number, lo: number, hi: number): boolean {
-    const a = this.resolveCached(lo, hi, access, set, true);
-    if (a < 0) {
-      this.#refuse(a);
-      return false;
-    }
     const lo2 = ((lo | 0xfff) + 1) | 0, hi2 = lo2 === 0 && this.s.code64 ? (hi + 1) | 0 : hi;
     if (hi2 >> 15 !== hi2 >> 31) {
       this.#notCanonical(flags);
+      return false;
+    }
+    if (this.#misaligned(lo, size, flags)) return false;
+    const a = this.resolveCached(lo, hi, access, set, true);
+    if (a < 0) {
+      this.#refuse(a);
       return false;
     }
     const b = this.resolveCached(lo2, hi2, access, set, true);
@@ -257,7 +261,6 @@ export class Mmu extends LinearMemory {
       this.#refuse(b);
       return false;
     }
-    if (this.#misaligned(lo, size, flags)) return false;
     const { hostPage } = this.mem;
     const backed = a < 1 << 20 && b < 1 << 20 && hostPage[a] !== 0 && hostPage[b] !== 0;
     if (!backed && this.s.i32[L.ALONE >> 2] === 0) {

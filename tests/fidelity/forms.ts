@@ -114,9 +114,16 @@ const EXCLUDED = new Set([
 ]);
 const EXCLUDED_CODE = /^(Mov_Sreg_|Pop[wdq]?_(DS|ES|FS|GS|SS)$|Call_(ptr|m16)|Jmp_(ptr|m16)|Int_imm8_80)/;
 
+/**
+ * PUSH of a segment register at 32 or 64 bits: Intel's processors write 16 bits and leave the rest of the slot, AMD's
+ * and ours write zeros (Intel SDM volume 2, PUSH, "if the source operand is a segment register").
+ */
+const MODEL_SPECIFIC = /^Push[dq]_[A-Z]S$/;
+
 /** True when the instruction must not be compared (or run). */
 export function isExcluded(code: number, mnemonic: number): boolean {
-  return EXCLUDED.has(Mnemonic[mnemonic]) || EXCLUDED_CODE.test(Code[code]);
+  return EXCLUDED.has(Mnemonic[mnemonic]) || EXCLUDED_CODE.test(Code[code]) ||
+    MODEL_SPECIFIC.test(Code[code]);
 }
 
 function oneByteHasModrm(op: number): boolean {

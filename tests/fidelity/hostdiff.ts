@@ -39,6 +39,8 @@ export interface CampaignOptions {
   maxCases: number;
   maxMs: number;
   maxMismatches: number;
+  /** Compare flags that the manual leaves undefined, too. */
+  strict?: boolean;
   /** Called now and then. */
   onProgress?: (cases: number, mismatches: number) => void;
 }
@@ -57,7 +59,7 @@ export async function runCampaign(engine: Engine, host: HostExec, o: CampaignOpt
     for (let i = 0; i < size; i++) batch.push(makeCase(o.seed, first + campaign.cases + i, o.groups));
     const expected = await host.run(batch.map((c) => c.test));
     for (let i = 0; i < size; i++) {
-      const made = batch[i];
+      const made = o.strict ? { ...batch[i], undefinedFlags: 0 } : batch[i];
       if (expected[i].vector === 3) {
         campaign.completed.set(made.form.name, (campaign.completed.get(made.form.name) ?? 0) + 1);
       }

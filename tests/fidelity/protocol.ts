@@ -44,6 +44,8 @@ export interface TestResult {
   fx: Uint8Array;
   /** Words of the window that changed, by offset. */
   changes: Map<number, bigint>;
+  /** Ours only: what is not built and was needed. */
+  missing?: string;
 }
 
 const CASE_SIZE = 880, RESULT_SIZE = 688, CHANGE_SIZE = 12, MAX_CASES = 8192;

@@ -241,7 +241,8 @@ export class Decoder {
 
   #primarySpec(op: number): ParsedSpec {
     if (op === 0x63) return this.context.code64 ? movsxd : arpl;
-    if (op === 0x90 && !(this.#rex & 1)) return this.#repPrefix === 0xf3 ? pause : nop;
+    if (op === 0x90 && this.#repPrefix === 0xf3) return pause; // whatever REX.B says
+    if (op === 0x90 && !(this.#rex & 1)) return nop;
     return primary[op];
   }
 

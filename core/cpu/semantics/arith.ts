@@ -110,10 +110,16 @@ const xadd: Semantic = (e, f) => {
 const cmpxchg: Semantic = (e, f) => {
   const acc = e.let(e.gpr(0, f.size)), src = e.read(f.ops[1]);
   let old!: Expr;
-  e.modify(f.ops[0], (o) => {
-    old = e.let(o);
-    return X.select(X.eq(old, acc), src, old);
-  });
+  if (f.ops[0].k === "mem") {
+    e.modify(f.ops[0], (o) => {
+      old = e.let(o);
+      return X.select(X.eq(old, acc), src, old);
+    });
+  } else {
+    // A register destination is written only on success: a 32-bit one keeps its upper half otherwise.
+    old = e.read(f.ops[0]);
+    e.if(X.eq(old, acc), () => e.write(f.ops[0], src));
+  }
   flagsSub(e, f.size, acc, old, e.let(X.sub(acc, old)));
   // The accumulator is written only on failure: a 32-bit write would otherwise clear its upper half.
   e.if(X.ne(old, acc), () => e.setGpr(0, f.size, old));

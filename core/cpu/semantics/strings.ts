@@ -16,7 +16,7 @@ import { Leave } from "../leave.ts";
 import { Gpr, Seg } from "../state.ts";
 import * as X from "../../wasm/expr.ts";
 import { type Expr } from "../../wasm/expr.ts";
-import { condition, flagsSub } from "./flags.ts";
+import { flagsSub } from "./flags.ts";
 
 const I64 = X.c64(0).t;
 const ES = Seg.ES * L.SEG_SIZE;
@@ -72,19 +72,24 @@ const once: Record<string, (e: Emit, f: Form) => void> = {
     e.setGpr(Gpr.AX, f.size, e.memRead(f.size, source(e, f), SF_REC_SEG));
     advance(e, f, Gpr.SI, step(e, f));
   },
+};
+
+/** One iteration of each comparing instruction: what was compared with what. The flags are the caller's business. */
+const compare: Record<string, (e: Emit, f: Form) => [Expr, Expr]> = {
   scas(e, f) {
-    const v = e.memRead(f.size, destination(e, f, false));
+    const b = e.memRead(f.size, destination(e, f, false));
     const a = e.let(e.gpr(Gpr.AX, f.size));
-    flagsSub(e, f.size, a, v, e.let(X.sub(a, v)));
     advance(e, f, Gpr.DI, step(e, f));
+    return [a, b];
   },
   cmps(e, f) {
-    const a = e.memRead(f.size, source(e, f), SF_REC_SEG);
+    // The destination is read first: it decides which page fault is raised.
     const b = e.memRead(f.size, destination(e, f, false));
-    flagsSub(e, f.size, a, b, e.let(X.sub(a, b)));
+    const a = e.memRead(f.size, source(e, f), SF_REC_SEG);
     const d = step(e, f);
     advance(e, f, Gpr.SI, d);
     advance(e, f, Gpr.DI, d);
+    return [a, b];
   },
 };
 
@@ -151,22 +156,57 @@ function bulk(e: Emit, f: Form, bud: Expr): void {
   });
 }
 
-/** A string instruction; `sub`: 0 no prefix, 1 REP/REPE, 2 REPNE. */
+/**
+ * In 64-bit code with 32-bit addresses a repeated instruction writes its registers back zero-extended even when it does
+ * nothing: the count always, the offsets for MOVS and STOS (Intel's processors; also when the first element faults).
+ */
+function narrow(e: Emit, f: Form): void {
+  if (f.addr !== "G") return;
+  advance(e, f, Gpr.CX, X.c32(0));
+  if (f.name === "movs") advance(e, f, Gpr.SI, X.c32(0));
+  if (f.name === "movs" || f.name === "stos") advance(e, f, Gpr.DI, X.c32(0));
+}
+
+/** MOVS, STOS, LODS; `sub`: 0 no prefix, else repeated. */
 const string: Semantic = (e, f) => {
   const body = once[f.name];
   if (f.sub === 0) {
     body(e, f);
     return e.next();
   }
-  const compares = f.name === "scas" || f.name === "cmps";
-  const bulky = (f.name === "movs" || f.name === "stos") && f.addr !== "G";
+  const bulky = f.name !== "lods" && f.addr !== "G";
+  narrow(e, f);
   e.if(X.eqz(index(e, f, Gpr.CX)), () => e.next());
   e.loop((again) => {
     if (bulky) bulk(e, f, e.bud);
     body(e, f);
     advance(e, f, Gpr.CX, X.c32(-1));
     e.if(X.eqz(index(e, f, Gpr.CX)), () => e.next());
-    if (compares) e.if(X.eqz(condition(e, f.sub === 1 ? 4 : 5)), () => e.next());
+    e.if(X.eqz(e.bud), () => e.leave(Leave.BUDGET));
+    e.set(e.bud, X.sub(e.bud, X.c32(1)));
+    again();
+  });
+  e.body.code.u8(0x00); // unreachable: the loop never falls through
+};
+
+/**
+ * SCAS, CMPS; `sub`: 0 no prefix, 1 REPE, 2 REPNE. The flags are written when the instruction ends: a fault in the
+ * middle finds them as they were before it (SDM volume 2, REP).
+ */
+const comparing: Semantic = (e, f) => {
+  const body = compare[f.name];
+  const end = (a: Expr, b: Expr) => {
+    flagsSub(e, f.size, a, b, e.let(X.sub(a, b)));
+    e.next();
+  };
+  if (f.sub === 0) return end(...body(e, f));
+  narrow(e, f);
+  e.if(X.eqz(index(e, f, Gpr.CX)), () => e.next());
+  e.loop((again) => {
+    const [a, b] = body(e, f);
+    advance(e, f, Gpr.CX, X.c32(-1));
+    const differ = X.ne(a, b), stop = f.sub === 1 ? differ : X.eqz(differ);
+    e.if(X.or(X.eqz(index(e, f, Gpr.CX)), stop), () => end(a, b));
     e.if(X.eqz(e.bud), () => e.leave(Leave.BUDGET));
     e.set(e.bud, X.sub(e.bud, X.c32(1)));
     again();
@@ -179,6 +219,6 @@ export const strings: Record<string, Semantic> = {
   movs: string,
   stos: string,
   lods: string,
-  scas: string,
-  cmps: string,
+  scas: comparing,
+  cmps: comparing,
 };

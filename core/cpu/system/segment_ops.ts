@@ -28,8 +28,11 @@ function requireUmip(c: Core): void {
   if (c.s.cr4 & Cr4.UMIP && c.s.cpl > 0) raise(Vec.GP, 0);
 }
 
+/** Segment register operand: REX.R is ignored. */
+const segmentOf = (i: Insn): number => i.reg & 7;
+
 function moveToSegment(c: Core, i: Insn): void {
-  const seg = i.reg;
+  const seg = segmentOf(i);
   if (seg === Seg.CS || seg > Seg.GS) raise(Vec.UD);
   loadSegment(c, seg, readRm(c, i, 2));
   if (seg === Seg.SS) c.s.i32[L.INT_SHADOW >> 2] = 1;
@@ -208,7 +211,7 @@ function fsGsBase(c: Core, i: Insn, write: boolean): void {
 /** The operations listed under "Segment registers" in `ops.ts`. */
 export const segmentOps: SysOpTable = {
   mov_to_sreg: moveToSegment,
-  mov_from_sreg: (c, i) => i.reg > Seg.GS ? raise(Vec.UD) : storeWord(c, i, c.s.segSel(i.reg)),
+  mov_from_sreg: (c, i) => segmentOf(i) > Seg.GS ? raise(Vec.UD) : storeWord(c, i, c.s.segSel(segmentOf(i))),
   push_sreg: pushSegment,
   pop_sreg: popSegment,
   load_far_ptr: loadFarPointer,

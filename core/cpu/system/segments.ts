@@ -154,6 +154,8 @@ function accessAllowed(s: CpuState, attr: number, write: boolean): boolean {
 /** Limit check: `size` bytes at an offset, expand-down segments included. */
 export function withinLimit(limit: number, attr: number, off: number, size: number): boolean {
   const last = off + size - 1;
+  // In a 4 GiB segment an access may wrap (SDM volume 3, 5.3: "may or may not" fault; processors let it).
+  if (limit === 0xffff_ffff) return (attr & (Attr.CODE | Attr.EXPAND_DOWN)) !== Attr.EXPAND_DOWN;
   if ((attr & (Attr.CODE | Attr.EXPAND_DOWN)) !== Attr.EXPAND_DOWN) return last <= limit;
   return off > limit && last <= (attr & Attr.DB ? 0xffff_ffff : 0xffff);
 }

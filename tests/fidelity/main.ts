@@ -1,0 +1,47 @@
+/**
+ * `deno task fidelity`: long campaigns against things not written here.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { hostMain } from "./host_main.ts";
+
+const HELP = `Prove the processor and the machine against things not written here.
+
+Usage: deno task fidelity MODE [OPTION]...
+
+  --host              the host's own processor runs the same instructions (Linux x86-64, gcc)
+    --seconds N       how long (default: 10)
+    --seed S          seed of the cases (default: 1)
+    --case N          only case N of that seed
+    --groups LIST     int,x87,mmx,fxsr,sse,sse2,sse3,ssse3,sse4,invalid (default: int,invalid)
+    --show N          mismatches to print, one per mnemonic (default: 10)
+    --strict          compare undefined flags too
+`;
+
+/** Entry point; returns the exit code. */
+export async function main(args: string[]): Promise<number> {
+  const options = parseArgs(args, {
+    boolean: ["help", "host", "strict"],
+    string: ["seconds", "seed", "case", "groups", "show"],
+    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10" },
+  });
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (options.host) {
+    return await hostMain({
+      seconds: Number(options.seconds),
+      seed: Number(options.seed),
+      only: options.case === undefined ? -1 : Number(options.case),
+      groups: options.groups,
+      show: Number(options.show),
+      strict: options.strict,
+    });
+  }
+  console.error(HELP);
+  return 2;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
