@@ -145,6 +145,12 @@ export class Translator {
     return this.walker.walk(lo, hi) === Walk.FOUND ? this.walker.page * PAGE_SIZE + (lo & 0xfff) : -1;
   }
 
+  /** As `tryTranslate`, but -1 as well where a supervisor (SMAP suspended) may not access. For hypercall buffers. */
+  tryAccess(la: number, access: number): number {
+    const gpa = this.tryTranslate(la);
+    return gpa >= 0 && this.walker.allowed(false, true) >>> access & 1 ? gpa : -1;
+  }
+
   /** Translates an instruction address for execution. The result object is reused. Raises #PF, #GP when not canonical. */
   fetchHost(la: number): FetchResult {
     const hi = Math.floor(la / TWO32) | 0;
