@@ -47,6 +47,11 @@ export interface CpuHooks {
   /** CR8/TPR as the local APIC keeps it (0-15). */
   readTpr(): number;
   writeTpr(value: number): void;
+  /**
+   * An unmasked x87 exception is pending and CR0.NE is clear: FERR# is asserted (IRQ 13 on a PC). True: the
+   * instruction waits for that interrupt; false (or no hook): it goes on, as with IGNNE# asserted.
+   */
+  fpuError?(): boolean;
   /** Something that this build does not implement was reached; the run ends. `what` names it. */
   unimplemented(what: string): void;
 }
