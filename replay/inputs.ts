@@ -40,6 +40,11 @@ export class TraceInputs implements Inputs {
   #pushed!: Iterator<Input>;
   #nextPushed: Input | null = null;
   #due: Due | null = null;
+  /**
+   * Inputs from this row on are held back. Where a recording has a checkpoint, inputs of the same icount may lie before
+   * and behind it.
+   */
+  barrier = Infinity;
 
   constructor(bundle: Bundle) {
     this.#bundle = bundle;
@@ -72,13 +77,13 @@ export class TraceInputs implements Inputs {
 
   poll(icount: number, timeNs: number): Pushed | null {
     const i = this.#nextPushed;
-    if (i === null || icount < i.icount || timeNs < i.timeNs) return null;
+    if (i === null || i.seq >= this.barrier || icount < i.icount || timeNs < i.timeNs) return null;
     this.#advance();
     return { kind: i.kind, target: i.target, payload: i.payload.slice(), vcpu: i.vcpu };
   }
 
   nextDue(): Due | null {
-    return this.#due;
+    return this.#nextPushed !== null && this.#nextPushed.seq < this.barrier ? this.#due : null;
   }
 
   wait(): Promise<boolean> {
@@ -88,7 +93,10 @@ export class TraceInputs implements Inputs {
 
 function* select(bundle: Bundle, skip: number, asked: boolean): Generator<Input> {
   let row = 0;
-  for (const i of readInputs(bundle)) if (row++ >= skip && ASKED.has(i.kind) === asked) yield i;
+  for (const i of readInputs(bundle)) {
+    if (row >= skip && ASKED.has(i.kind) === asked) yield { ...i, seq: row };
+    row++;
+  }
 }
 
 /** Passes everything on, and notes what a machine asks for while it is being made and has no observer yet. */
@@ -166,8 +174,8 @@ export class LiveInputs implements Inputs {
   }
 
   /** Guest output, which a script may be waiting for. */
-  observeOutput(bytes: Uint8Array, icount: number, timeNs: number): void {
-    this.#script?.observe(bytes, icount, timeNs);
+  observeOutput(bytes: Uint8Array, timeNs: number): void {
+    this.#script?.observe(bytes, timeNs);
   }
 
   ask(kind: InputKind, _target: string, bytes: number): Uint8Array {
@@ -177,8 +185,8 @@ export class LiveInputs implements Inputs {
     return out.slice(0, bytes);
   }
 
-  poll(icount: number, timeNs: number): Pushed | null {
-    const scripted = this.#script?.poll(icount, timeNs) ?? null;
+  poll(_icount: number, timeNs: number): Pushed | null {
+    const scripted = this.#script?.poll(timeNs) ?? null;
     if (scripted !== null) return { kind: "console", vcpu: 0, ...scripted };
     const next = this.#queue.shift() ?? null;
     if (next !== null) this.#queued -= next.payload.length;

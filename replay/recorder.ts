@@ -53,10 +53,13 @@ export class Recorder implements Observer {
     this.#checkpoints = new CheckpointWriter(bundle, machine);
   }
 
-  /** Takes the checkpoint at the start. @param asked inputs the machine asked for while it was being made */
+  /**
+   * Takes the checkpoint at the start.
+   * @param asked inputs the machine asked for while it was being made, unless it kept them for its first observer
+   */
   start(asked: readonly Omit<Input, "seq">[] = []): void {
     this.#guard(() => {
-      for (const i of asked) this.#events.input(i);
+      if (this.bundle.table("inputs").rows === 0) { for (const i of asked) this.#events.input(i); }
       this.#checkpoints.write();
       this.#schedule();
       this.#commit();

@@ -96,9 +96,11 @@ async function run(session: ReplaySession, options: ReplayOptions): Promise<void
   // The last checkpoint of a closed recording is of the machine that has ended.
   const inner = closing === null ? checkpoints.length : checkpoints.length - 1;
   for (; next < inner && checkpoints[next].icount <= to; next++) {
+    session.holdBehind(checkpoints[next]);
     if (!await advance(session, checkpoints[next].icount, pacer, options, end)) return;
     session.runToCheckpoint(checkpoints[next]);
   }
+  session.holdBehind(null);
   if (!await advance(session, to, pacer, options, end)) return;
   if (options.to !== undefined && options.to < end) return;
   if (closing === null) {

@@ -5,7 +5,7 @@
  *     target xen                  which console input goes to from here on (default: as the command line says)
  *     wait "login: "              go on when the guest has printed this since the last `wait`
  *     send "root\n"               type this
- *     at 50000000 send "x"        type this when so many instructions have been retired
+ *     at 50000000 send "x"        type this at so many virtual nanoseconds since the start
  *
  * Strings are JSON strings. What is sent after a `wait` arrives a fixed virtual time after the matching output, so a
  * script gives the same recording every time.
@@ -18,7 +18,7 @@ import type { Due } from "../core/inputs.ts";
 /** One statement. */
 export type Statement =
   | { do: "wait"; pattern: Uint8Array }
-  | { do: "send"; target: string; bytes: Uint8Array; at: number | null };
+  | { do: "send"; target: string; bytes: Uint8Array; atNs: number };
 
 /** A parsed script. */
 export interface Script {
@@ -42,7 +42,9 @@ export function parseScript(text: string, target = "xen"): Script {
     const m = /^(?:(target)\s+([\w.-]+)|(wait)\s+(".*")|(?:at\s+(\d+)\s+)?(send)\s+(".*"))$/.exec(line);
     if (m === null) {
       throw new GuestError(
-        `Cannot read script line ${index + 1}: expected target NAME, wait "…", send "…" or at N send "…".`,
+        `Cannot read script line ${
+          index + 1
+        }: expected target NAME, wait "…", send "…" or at NANOSECONDS send "…".`,
       );
     }
     if (m[1]) target = m[2];
@@ -51,7 +53,7 @@ export function parseScript(text: string, target = "xen"): Script {
         do: "send",
         target,
         bytes: quoted(m[7], index + 1),
-        at: m[5] ? Number(m[5]) : null,
+        atNs: Number(m[5] ?? 0),
       });}
   });
   if (statements.length > STATEMENTS_MAX) {
@@ -80,7 +82,7 @@ export class ScriptRunner {
   #next = 0;
   /** Virtual time before which nothing is sent. */
   #notBeforeNs = 0;
-  /** The guest waits for input: the next `send` is due at once, whatever its icount. */
+  /** The guest waits for input: the next `send` is due at once, whatever its time. */
   #hastened = false;
   /** Output since the last `wait`, no more of it than a pattern can match. */
   #window = new Uint8Array(0);
@@ -90,7 +92,7 @@ export class ScriptRunner {
   }
 
   /** Guest output. */
-  observe(bytes: Uint8Array, _icount: number, timeNs: number): void {
+  observe(bytes: Uint8Array, timeNs: number): void {
     const joined = new Uint8Array(this.#window.length + bytes.length);
     joined.set(this.#window);
     joined.set(bytes, this.#window.length);
@@ -113,10 +115,10 @@ export class ScriptRunner {
   }
 
   /** What is due now, or null. */
-  poll(icount: number, timeNs: number): { target: string; payload: Uint8Array } | null {
+  poll(timeNs: number): { target: string; payload: Uint8Array } | null {
     const s = this.#statements[this.#next];
     if (s?.do !== "send") return null;
-    if (!this.#hastened && (timeNs < this.#notBeforeNs || icount < (s.at ?? 0))) return null;
+    if (!this.#hastened && timeNs < Math.max(this.#notBeforeNs, s.atNs)) return null;
     this.#hastened = false;
     this.#next++;
     this.#notBeforeNs = timeNs + REACTION_NS;
@@ -127,7 +129,7 @@ export class ScriptRunner {
   /** When the next `send` is due; null when that depends on output. */
   nextDue(): Due | null {
     const s = this.#statements[this.#next];
-    return s?.do === "send" ? { icount: s.at ?? 0, timeNs: this.#notBeforeNs } : null;
+    return s?.do === "send" ? { icount: 0, timeNs: Math.max(this.#notBeforeNs, s.atNs) } : null;
   }
 
   /** The guest waits for input. @returns true when the next statement is a `send`, which is then due at once */

@@ -35,7 +35,9 @@ export class ReplaySession {
     this.#hasher = new StateHasher(this.machine.mem);
     this.comparer = new Comparer(bundle, this.machine, bundle.recovered);
     this.machine.observer = this.comparer;
-    for (const i of captured.release()) this.comparer.onInput(i);
+    // A machine may have kept them for its first observer.
+    const asked = captured.release();
+    if (this.comparer.reached("inputs") === 0) { for (const i of asked) this.comparer.onInput(i); }
   }
 
   /** Turns what inputs throw into a divergence; rethrows one that was swallowed on its way. */
@@ -67,8 +69,14 @@ export class ReplaySession {
     return this.#diverging(() => this.machine.runUntil(icount));
   }
 
+  /** Holds inputs back that lie behind a checkpoint, even at its own icount; null: none. */
+  holdBehind(c: Checkpoint | null): void {
+    this.#inputs.barrier = c?.counts.inputs ?? Infinity;
+  }
+
   /** Runs on to a checkpoint and compares its hash. @throws Divergence */
   runToCheckpoint(c: Checkpoint): void {
+    this.holdBehind(c);
     for (let i = 0; i < REPEATS_MAX; i++) {
       const before = this.machine.icount;
       const why = this.runTo(c.icount);
@@ -76,6 +84,7 @@ export class ReplaySession {
       if (this.machine.icount === before && i > 0 && why !== "limit") break;
     }
     this.compareState(c);
+    this.holdBehind(null);
   }
 
   /** True when the inputs and jumps of time before a checkpoint have all happened. */

@@ -76,7 +76,7 @@ export class BundleWriter {
   #onBlock(b: Block): void {
     const e = this.#entries[b.table];
     e.bytes += b.bytes;
-    e.rows += b.rows;
+    if (b.kind === "batch") e.rows += b.rows;
     e.blocks++;
     this.#seals.seal(b);
   }
