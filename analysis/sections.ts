@@ -1,0 +1,247 @@
+/**
+ * The sections of the terminal report: a question, the SQL that answers it, and how its rows are printed.
+ *
+ * @module
+ */
+import type { Row, Value } from "./rows.ts";
+import { alignColumns, bar, clip, columnPlot, duration, grouped, harmless, hex } from "./text.ts";
+
+/** One section. */
+export interface Section {
+  title: string;
+  sql: string;
+  /** Lines below the title; none: the section is left out. */
+  render(rows: Row[]): string[];
+}
+
+/** Columns of the plot over time. */
+const PLOT_COLUMNS = 60;
+const PLOT_LINES = 4;
+/** Widest bar. */
+const BAR = 24;
+
+/** A value as a number; what is null counts as 0. */
+function num(v: Value): number {
+  return typeof v === "number" ? v : typeof v === "bigint" ? Number(v) : 0;
+}
+
+function text(v: Value): string {
+  return v === null ? "" : clip(harmless(String(v)), 60);
+}
+
+function count(v: Value): string {
+  return grouped(num(v));
+}
+
+/** Lines of aligned cells; `right` says per column whether it is aligned to the right. */
+function table(rows: readonly (readonly string[])[], right: string): string[] {
+  return alignColumns(rows, [...right].map((c) => c === "r")).map((line) => `  ${line}`);
+}
+
+/** Where code is: function and offset, or the bare address. */
+export function place(rip: Value, name: Value, offset: Value): string {
+  const at = typeof rip === "bigint" || typeof rip === "number" ? hex(rip) : "?";
+  if (name === null) return at;
+  return `${at} ${text(name)}${num(offset) > 0 ? `+${hex(num(offset))}` : ""}`;
+}
+
+/** Exits by reason, with bars. */
+export const exitsByReason: Section = {
+  title: "Exits by reason",
+  sql: `SELECT vm_exit, samples, samples_pct,
+  (SELECT any_value(vmx_name) FROM exit_names n WHERE n.reason = vm_exit) AS vmx_name
+FROM exit_summary LIMIT 24`,
+  render(rows) {
+    const max = num(rows[0]?.samples ?? 0);
+    return table(
+      rows.map((r) => [
+        text(r.vm_exit),
+        count(r.samples),
+        `${num(r.samples_pct).toFixed(2)}%`,
+        bar(num(r.samples), max, BAR),
+      ]),
+      "lrrl",
+    );
+  },
+};
+
+/** Hypercalls by name and sub-operation. */
+export const hypercalls: Section = {
+  title: "Hypercalls",
+  sql: `SELECT nr, name, subop_name, calls, calls_pct, errors FROM hypercall_mix LIMIT 24`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        `${text(r.name)}${r.subop_name === null ? "" : ` ${text(r.subop_name)}`}`,
+        `[${text(r.nr)}]`,
+        count(r.calls),
+        `${num(r.calls_pct).toFixed(2)}%`,
+        num(r.errors) > 0 ? `${count(r.errors)} failed` : "",
+      ]),
+      "lrrrl",
+    ),
+};
+
+/** Exits over virtual time. */
+export function exitRate(endNs: number): Section {
+  const bucket = Math.max(1, Math.ceil((endNs + 1) / PLOT_COLUMNS));
+  return {
+    title: "Exits over virtual time",
+    sql: `SELECT bucket_ns, exits, hypercalls FROM exit_rate(${bucket})`,
+    render(rows) {
+      const values = new Array<number>(PLOT_COLUMNS).fill(0);
+      for (const r of rows) {
+        values[Math.min(PLOT_COLUMNS - 1, Math.floor(num(r.bucket_ns) / bucket))] += num(r.exits);
+      }
+      const max = Math.max(...values);
+      if (max === 0) return [];
+      return plot(values, `${grouped(max)} per ${duration(bucket)}`, duration(bucket * PLOT_COLUMNS));
+    },
+  };
+}
+
+function plot(values: number[], top: string, end: string): string[] {
+  const lines = columnPlot(values, PLOT_LINES).map((line, i) =>
+    `  ${i === 0 ? "▲" : "│"}${line}${i === 0 ? ` ${top}` : ""}`.trimEnd()
+  );
+  const axis = `  └${"─".repeat(values.length)}▶`;
+  const labels = `  0${" ".repeat(Math.max(1, values.length - end.length))}${end}`;
+  return [...lines, axis, labels];
+}
+
+/** Port accesses in xenalyze's shape. */
+export const ports: Section = {
+  title: "I/O ports",
+  sql: `SELECT xenalyze, exits, distinct_values FROM io_ports LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        text(r.xenalyze),
+        num(r.distinct_values) === 1 ? "always one value" : `${count(r.distinct_values)} values`,
+      ]),
+      "ll",
+    ),
+};
+
+/** Unbacked memory that was touched. */
+export const mmio: Section = {
+  title: "MMIO pages",
+  sql: `SELECT gpa, reads, writes FROM mmio_pages LIMIT 8`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [hex(r.gpa as bigint), `${count(r.reads)} reads`, `${count(r.writes)} writes`]),
+      "lrr",
+    ),
+};
+
+/** Model-specific registers. */
+export const msrs: Section = {
+  title: "MSRs",
+  sql: `SELECT ecx, name, reads, writes, exceptions FROM msrs LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        hex(num(r.ecx)),
+        text(r.name),
+        `${count(r.reads)} reads`,
+        `${count(r.writes)} writes`,
+        num(r.exceptions) > 0 ? `${count(r.exceptions)} faulted` : "",
+      ]),
+      "rlrrl",
+    ),
+};
+
+/** CPUID leaves. */
+export const cpuid: Section = {
+  title: "CPUID leaves",
+  sql: `SELECT leaf, subleaf, space, exits FROM cpuid_leaves LIMIT 8`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        hex(num(r.leaf)),
+        r.subleaf === null ? "" : `subleaf ${text(r.subleaf)}`,
+        text(r.space),
+        count(r.exits),
+      ]),
+      "rllr",
+    ),
+};
+
+/** Interrupts by vector. */
+export const interrupts: Section = {
+  title: "Interrupts",
+  sql: `SELECT vector, source, count, p50_instructions, max_instructions FROM irq_latency LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        `vector ${hex(num(r.vector))}`,
+        text(r.source),
+        count(r.count),
+        `delivered after ${count(r.p50_instructions)} instructions (median), ${
+          count(r.max_instructions)
+        } at most`,
+      ]),
+      "llrl",
+    ),
+};
+
+/** Addresses that exit most. */
+export const topRips: Section = {
+  title: "Where exits come from",
+  sql: `SELECT rip, function, function_offset, reason, exits, exits_pct FROM top_rip LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        count(r.exits),
+        `${num(r.exits_pct).toFixed(2)}%`,
+        text(r.reason),
+        place(r.rip, r.function, r.function_offset),
+      ]),
+      "rrll",
+    ),
+};
+
+/** Functions by samples and exits; nothing without symbols. */
+export const topFunctions: Section = {
+  title: "Functions",
+  sql:
+    `SELECT function, samples, samples_pct, exits, exits_pct FROM top_function WHERE function IS NOT NULL LIMIT 16`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        text(r.function),
+        num(r.samples) > 0 ? `${count(r.samples)} samples ${num(r.samples_pct).toFixed(2)}%` : "",
+        num(r.exits) > 0 ? `${count(r.exits)} exits ${num(r.exits_pct).toFixed(2)}%` : "",
+      ]),
+      "lrr",
+    ),
+};
+
+/** Functions by hypercalls; nothing without symbols. */
+export const functionHypercalls: Section = {
+  title: "Hypercalls by function",
+  sql:
+    `SELECT function, name, subop_name, calls FROM function_hypercalls WHERE function IS NOT NULL LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [text(r.function), `${text(r.name)} ${text(r.subop_name)}`.trimEnd(), count(r.calls)]),
+      "llr",
+    ),
+};
+
+/** vCPUs; a single one is not worth a table. */
+export const vcpus: Section = {
+  title: "vCPUs",
+  sql: `SELECT vcpu, exits, hypercalls, interrupts, halted_ns FROM vcpu_state`,
+  render: (rows) =>
+    rows.length < 2 ? [] : table(
+      rows.map((r) => [
+        text(r.vcpu),
+        `${count(r.exits)} exits`,
+        `${count(r.hypercalls)} hypercalls`,
+        `${count(r.interrupts)} interrupts`,
+        `halted ${duration(num(r.halted_ns))}`,
+      ]),
+      "lrrrl",
+    ),
+};

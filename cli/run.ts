@@ -1,0 +1,172 @@
+/**
+ * `retrovisor run`: a guest runs and is recorded.
+ *
+ * @module
+ */
+import type { GuestImage } from "../core/config.ts";
+import { createMachine } from "../core/machine.ts";
+import { demoImage } from "../guests/demo/image.ts";
+import { LiveInputs } from "../replay/inputs.ts";
+import { record, type RunOptions, type RunResult, runUnrecorded } from "../replay/runner.ts";
+import { parseScript, type Script } from "../replay/script.ts";
+import { ConsoleInput } from "./console.ts";
+import { ExitCode, outcomeExitCode, UsageError } from "./exit_code.ts";
+import { buildGuest, finish, type Guest, isGuest } from "./guest.ts";
+import { IGNORED_KEYS, KEYS } from "./guest_keys.ts";
+import { note, out } from "./io.ts";
+import { chooseFolder } from "./output_folder.ts";
+import { ProgressLine } from "./progress.ts";
+import { runSummary } from "./run_summary.ts";
+import { countOption, type Given, type Verb } from "./verb.ts";
+
+/** The verb. */
+export const runVerb: Verb = {
+  name: "run",
+  summary: "Run a guest and record it.",
+  usage: "[GUEST] [KEY=VALUE ...]",
+  options: [
+    { name: "output", alias: "o", value: "DIR", help: "Folder of the recording (default ./NAME-N.trace)." },
+    { name: "record", negatable: true, help: "Record (default); --no-record only runs." },
+    {
+      name: "console",
+      negatable: true,
+      help: "Connect the guest's console to this terminal or pipe (default).",
+    },
+    { name: "max-instructions", value: "N", help: "End the run after N instructions (1000000, 1M, 0x100)." },
+    { name: "checkpoint", value: "N", help: "A checkpoint every N instructions; 0: only at start and end." },
+    { name: "script", value: "FILE", help: "Console input from a script of wait, send and at lines." },
+    {
+      name: "epoch",
+      value: "SECONDS",
+      help: "What the guest's clock says at boot (default: the host's time).",
+    },
+  ],
+  notes: `
+GUEST is a .cfg file in xl.cfg syntax (paths in it are relative to it) or a guest image: an ELF kernel with a PVH note, a
+bzImage, a multiboot kernel, a BIOS. Without GUEST the built-in demo guest runs. KEY=VALUE wins over the file. Keys:
+${wrapped(Object.keys(KEYS))}
+Other keys of xl.cfg (${[...IGNORED_KEYS].slice(0, 4).join(", ")}, ...) are accepted and have no effect.
+On a terminal, Ctrl-] leaves and everything else goes to the guest; from a pipe, all input goes to the guest. SIGINT ends
+the recording cleanly. The guest's output goes to standard output, everything else to standard error.`,
+  examples: [
+    ["run", "The demo guest."],
+    ["run vmlinuz ramdisk=initrd.gz cmdline='console=hvc0' memory=256", "A Linux kernel as a Xen PVH guest."],
+    ["run guest.cfg memory=512 --output boot.trace", "A guest from its xl.cfg, with more memory."],
+    ["run bios=/usr/share/seabios/bios.bin --max-instructions 20M", "SeaBIOS from the reset vector."],
+    ["run test.elf cpuid=default,-pae intercepts=all --no-console", "Without PAE, with every exit there is."],
+  ],
+  run,
+};
+
+function wrapped(words: readonly string[]): string {
+  const lines = [""];
+  for (const w of words) {
+    if (lines[lines.length - 1].length + w.length > 108) lines.push("");
+    lines[lines.length - 1] += ` ${w}`;
+  }
+  return lines.map((l) => ` ${l}`).join("\n");
+}
+
+async function run(given: Given): Promise<number> {
+  const guest = guestOf(given);
+  if (guest.ignored.length > 0) note(`Keys without effect here: ${guest.ignored.join(", ")}.`);
+  const target = guest.config.xen && guest.config.platform === "none" ? "xen" : "uart0";
+  const script = readScript(given, target);
+  const folder = given.flags.record === false ? null : chooseFolder(guest.config.name, given.values.output);
+  if (folder === null && given.values.output !== undefined) {
+    throw new UsageError("Options --output and --no-record contradict each other; give one.");
+  }
+  const result = await runLive(given, guest, target, script, folder);
+  for (const line of runSummary(result, folder)) note(line);
+  if (result.recordingStopped !== null) return ExitCode.FAILED;
+  return outcomeExitCode(result.outcome);
+}
+
+/** Runs with the user's console connected, until the guest, the limit or the user ends it. */
+async function runLive(
+  given: Given,
+  guest: Guest,
+  target: string,
+  script: Script | null,
+  folder: string | null,
+): Promise<RunResult> {
+  const showConsole = given.flags.console !== false;
+  const readConsole = showConsole && script === null;
+  const inputs = liveInputs(given, script, !readConsole);
+  const stop = new AbortController();
+  const input = readConsole ? new ConsoleInput(inputs, target, () => stop.abort()) : null;
+  const max = given.values["max-instructions"],
+    most = max === undefined ? null : countOption("max-instructions", max);
+  const progress = new ProgressLine(most, Deno.stderr.isTerminal() && !(input?.interactive ?? false));
+  const options = runOptions(given, inputs, stop.signal, progress, showConsole, most);
+  const interrupted = () => stop.signal.aborted ? Deno.exit(130) : stop.abort();
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const s of signals) Deno.addSignalListener(s, interrupted);
+  try {
+    if (input?.interactive) note("Connected to the guest's console; Ctrl-] leaves.");
+    input?.start();
+    return folder === null
+      ? await runUnrecorded(guest.config, guest.images, inputs, options)
+      : await record(guest.config, guest.images, inputs, folder, options);
+  } finally {
+    progress.clear();
+    input?.close();
+    for (const s of signals) Deno.removeSignalListener(s, interrupted);
+  }
+}
+
+function runOptions(
+  given: Given,
+  inputs: LiveInputs,
+  signal: AbortSignal,
+  progress: ProgressLine,
+  showConsole: boolean,
+  most: number | null,
+): RunOptions {
+  const checkpoint = given.values.checkpoint;
+  return {
+    createMachine,
+    signal,
+    onProgress: (p) => progress.update(p),
+    onConsole: (_device, bytes, _icount, timeNs) => {
+      inputs.observeOutput(bytes, timeNs);
+      if (!showConsole) return;
+      progress.clear();
+      out(bytes);
+    },
+    ...(most === null ? {} : { maxInstructions: most }),
+    ...(checkpoint === undefined ? {} : { checkpointInterval: countOption("checkpoint", checkpoint) }),
+  };
+}
+
+function liveInputs(given: Given, script: Script | null, unattended: boolean): LiveInputs {
+  const { epoch } = given.values;
+  const seconds = epoch === undefined ? null : countOption("epoch", epoch);
+  return new LiveInputs({
+    epochSeconds: () => seconds ?? Math.floor(Date.now() / 1000),
+    entropy: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
+    unattended,
+    ...(script === null ? {} : { script }),
+  });
+}
+
+function readScript(given: Given, target: string): Script | null {
+  const path = given.values.script;
+  if (path === undefined) return null;
+  try {
+    return parseScript(Deno.readTextFileSync(path), target);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(`Cannot read ${path}: there is no such file.`);
+    }
+    throw error;
+  }
+}
+
+/** The guest that was named, or the demo guest with what was set. */
+function guestOf(given: Given): Guest {
+  const built = buildGuest(given.args);
+  if (isGuest(built)) return built;
+  const image: GuestImage = { role: "kernel", name: "demo", bytes: demoImage() };
+  return finish({ ...built, config: { name: "demo", ...built.config } }, [image]);
+}
