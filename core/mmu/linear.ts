@@ -109,6 +109,7 @@ export class LinearMemory extends Translator {
   }
 
   #probe(la: number, bytes: number, access: number, supervisor: boolean): void {
+    if (bytes <= 8) this.#checkAlignment(la | 0, bytes, supervisor);
     this.translate(la, access, supervisor);
     for (let at = PAGE_SIZE - (la & 0xfff); at < bytes; at += PAGE_SIZE) {
       this.translate(this.#canonical(this.next(la, at)), access, supervisor);
@@ -121,9 +122,15 @@ export class LinearMemory extends Translator {
     return la;
   }
 
+  /** #AC(0) for explicit accesses of user code with alignment checks on. */
+  #checkAlignment(lo: number, size: number, supervisor: boolean): void {
+    if (lo & (size - 1) && !supervisor && this.checksAlignment) raise(Vec.AC, 0);
+  }
+
   /** Host offset for a read inside one backed page; -1 otherwise. Raises when not translated. */
   #readable(la: number, size: number, supervisor: boolean): number {
     const lo = la | 0, hi = Math.floor(la / TWO32) | 0;
+    this.#checkAlignment(lo, size, supervisor);
     if ((lo & 0xfff) + size > PAGE_SIZE) return -1;
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const m = this.tlb.m, e = this.tlb.entry(set, lo, hi);
@@ -136,6 +143,7 @@ export class LinearMemory extends Translator {
   /** Host offset for a write inside one page of RAM that holds no code; -1 otherwise. */
   #writable(la: number, size: number, supervisor: boolean): number {
     const lo = la | 0, hi = Math.floor(la / TWO32) | 0;
+    this.#checkAlignment(lo, size, supervisor);
     if ((lo & 0xfff) + size > PAGE_SIZE) return -1;
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const m = this.tlb.m, e = this.tlb.entry(set, lo, hi);

@@ -246,11 +246,11 @@ export class Mmu extends LinearMemory {
   /** Translates both pages of an access that crosses into the next one; false: see `LEAVE`. */
   #resolveBoth(size: number, flags: number, set: number, access: number, lo: number, hi: number): boolean {
     const lo2 = ((lo | 0xfff) + 1) | 0, hi2 = lo2 === 0 && this.s.code64 ? (hi + 1) | 0 : hi;
+    if (this.#misaligned(lo, size, flags)) return false;
     if (hi2 >> 15 !== hi2 >> 31) {
       this.#notCanonical(flags);
       return false;
     }
-    if (this.#misaligned(lo, size, flags)) return false;
     const a = this.resolveCached(lo, hi, access, set, true);
     if (a < 0) {
       this.#refuse(a);

@@ -52,6 +52,11 @@ function undefinedFlagsOf(i: Instruction): number {
   return flags;
 }
 
+/** An address among the INT3s behind the code: a branch into the code would run who knows what. */
+function codePointer(r: Random): bigint {
+  return BigInt(CODE + CODE_OFFSET + 80 + r.below(64));
+}
+
 /** Where a memory operand should point. */
 function randomAddress(r: Random, mode: 32 | 64): bigint {
   const kind = r.below(100);
@@ -229,7 +234,7 @@ function patchConstants(b: Building, decoder: Decoder, start: number): void {
     for (let i = 0; i < size; i++) b.bytes[start + at + i] = Number(value >> BigInt(i * 8) & 0xffn);
   };
   if (offsets.hasImmediate && (name === "Int" || b.r.chance(branch ? 0.9 : 0.6))) {
-    const value = branch ? BigInt(b.r.below(220) - 110) : immediate(b.r, name);
+    const value = branch ? BigInt(b.r.chance(0.5) ? 64 + b.r.below(50) : -64 - b.r.below(50)) : immediate(b.r, name);
     put(offsets.immediateOffset, offsets.immediateSize, value);
   }
   if (offsets.hasImmediate2 && b.r.chance(0.7)) {
@@ -247,7 +252,7 @@ function randomRegisters(r: Random, mode: 32 | 64): BigUint64Array {
   const gpr = new BigUint64Array(16);
   for (let i = 0; i < 16; i++) {
     const kind = r.below(20);
-    if (kind === 0) gpr[i] = BigInt(CODE + CODE_OFFSET + r.below(64));
+    if (kind === 0) gpr[i] = codePointer(r);
     else if (kind < 3) gpr[i] = randomAddress(r, mode);
     else gpr[i] = interesting(r);
   }
@@ -271,7 +276,7 @@ function adaptRegisters(b: Building, name: string): void {
   }
   if (/^(Jmp|Call)$/.test(name) && b.r.chance(0.6)) {
     for (let i = 0; i < 16; i++) {
-      if (i !== 4 && !b.taken.has(i)) b.gpr[i] = BigInt(CODE + CODE_OFFSET + b.r.below(64));
+      if (i !== 4 && !b.taken.has(i)) b.gpr[i] = codePointer(b.r);
     }
   }
 }
@@ -283,7 +288,7 @@ function randomPatches(r: Random, gpr: BigUint64Array): TestCase["patches"] {
     if (offset >= 0 && offset + bytes.length <= WINDOW_SIZE + READONLY_SIZE) patches.push({ offset, bytes });
   };
   const word = (v: bigint) => new Uint8Array(new BigUint64Array([v]).buffer);
-  if (r.chance(0.4)) near(gpr[4], word(BigInt(CODE + CODE_OFFSET + r.below(64))));
+  if (r.chance(0.4)) near(gpr[4], word(codePointer(r)));
   for (const i of [6, 7, r.below(16), r.below(16)]) if (r.chance(0.6)) near(gpr[i], word(interesting(r)));
   return patches;
 }

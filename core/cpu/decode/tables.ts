@@ -203,7 +203,7 @@ for (let r = 0; r < 8; r++) {
 }
 for (let c = 0; c < CC; c++) PRIMARY[0x70 + c] = `jcc Jb ;f64 sub=${c}`;
 /** 63: MOVSXD in 64-bit code, ARPL elsewhere. */
-export const MOVSXD = "movsx Gv,Ed ;o64", ARPL = "@arpl Ew,Gw ;i64";
+export const MOVSXD = "movsx Gv,Ez ;o64", ARPL = "@arpl Ew,Gw ;i64";
 /** 90 with REX.B is an exchange; without it NOP, or PAUSE with F3. */
 export const NOP = "nop", PAUSE = "@pause";
 
@@ -286,7 +286,7 @@ export const SECONDARY: OpcodeMap = {
         "@xsave M ;imm0 cpu=xsave",
         "@xrstor M ;imm0 cpu=xsave",
         "@xsave M ;imm1 cpu=xsaveopt",
-        "nop Eb ;nm cpu=clflush",
+        "touch Eb ;cpu=clflush",
       ],
       p66: "",
     },

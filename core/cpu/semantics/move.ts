@@ -142,6 +142,12 @@ const sahf: Semantic = (e) => {
 /** NOP with or without a ModRM operand: the operand is not accessed. */
 const nop: Semantic = (e) => e.next();
 
+/** CLFLUSH: checked like a byte load; there is no cache to flush. */
+const touch: Semantic = (e, f) => {
+  e.read(f.ops[0]);
+  e.next();
+};
+
 /** Semantic functions of this family. */
 export const move: Record<string, Semantic> = {
   mov,
@@ -159,4 +165,5 @@ export const move: Record<string, Semantic> = {
   lahf,
   sahf,
   nop,
+  touch,
 };

@@ -40,11 +40,12 @@ function setStackPointer(e: Emit, f: Form, offset: Expr): void {
   } else e.setGpr(Gpr.SP, 64, offset);
 }
 
-/** Pushes a value of `size` bits. */
-export function push(e: Emit, f: Form, size: number, v: Expr): void {
+/** Pushes a value of `size` bits; `check` may still fault when the value is in memory and the pointer unmoved. */
+export function push(e: Emit, f: Form, size: number, v: Expr, check?: () => void): void {
   const value = e.let(v);
   const off = stackOffset(e, f, X.c64(-(size >> 3)));
   e.memWrite(size, stackLinear(e, f, off, size >> 3 | SF_WRITE), value, SF_STACK);
+  check?.();
   setStackPointer(e, f, off);
 }
 
@@ -100,9 +101,11 @@ const callRel: Semantic = (e, f) => {
   e.jumpLinked(REC.DISP, e.field64(REC.IMM));
 };
 const callInd: Semantic = (e, f) => {
-  const t = target(e, f, e.read(f.ops[0]));
+  const t = e.let(X.extU(e.read(f.ops[0])));
   const next = e.nextRip();
-  push(e, f, f.size, f.size === 64 ? next : X.wrap(next));
+  push(e, f, f.size, f.size === 64 ? next : X.wrap(next), () => {
+    if (f.code64) e.checkCanonical(t);
+  });
   e.jumpTo(t);
 };
 const jmpInd: Semantic = (e, f) => {
@@ -136,8 +139,8 @@ const leave: Semantic = (e, f) => {
 const pusha: Semantic = (e, f) => {
   const bytes = f.size >> 3;
   const last = stackOffset(e, f, X.c64(-8 * bytes));
-  // Both ends are probed first, so that a fault leaves memory as it was.
-  for (const i of [7, 0]) {
+  // Both ends are probed first, in the order of the pushes, so that a fault leaves memory as it was.
+  for (const i of [0, 7]) {
     const off = stackOffset(e, f, X.c64(-(i + 1) * bytes));
     e.memProbeWrite(f.size, stackLinear(e, f, off, bytes | SF_WRITE | SF_RMW), SF_STACK);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as L from "../../layout.ts";
 import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
@@ -84,8 +85,10 @@ function idiv64(c: Core, i: Insn): void {
 /** Compares RDX:RAX with 16 aligned bytes: equal stores RCX:RBX, else loads RDX:RAX; ZF tells which. */
 function cmpxchg16b(c: Core, i: Insn): void {
   if (!i.isMem || !c.policy.has("cx16")) raise(Vec.UD);
+  i.computeEa();
+  // Alignment comes before the canonical check: #GP even through SS.
+  if ((i.eaLo + c.s.word(L.SEG + i.seg * L.SEG_SIZE + L.SEG_BASE)) % 16 !== 0) raise(Vec.GP, 0);
   const { s, mmu } = c, la = linearOf(c, i, 16, true);
-  if (la % 16 !== 0) raise(Vec.GP, 0);
   mmu.probeWrite(la, 16);
   const lo0 = mmu.readWords64(la), lo1 = mmu.hi, hi0 = mmu.readWords64(la + 8), hi1 = mmu.hi;
   const equal = lo0 === s.lo(Gpr.AX) && lo1 === s.hi(Gpr.AX) && hi0 === s.lo(Gpr.DX) && hi1 === s.hi(Gpr.DX);

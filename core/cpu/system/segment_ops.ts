@@ -112,8 +112,7 @@ function verify(c: Core, i: Insn, write: boolean): void {
 function arpl(c: Core, i: Insn): void {
   requireProtected(c);
   const dest = readRm(c, i, 2), rpl = c.s.lo(i.reg) & 3, raised = (dest & 3) < rpl;
-  if (raised) writeRm(c, i, 2, dest & ~3 | rpl, 0);
-  else if (i.isMem) linearOf(c, i, 2, true);
+  if (raised) writeRm(c, i, 2, dest & ~3 | rpl, 0); // else not even checked for writing
   setZero(c, raised);
 }
 
