@@ -11,6 +11,7 @@ import type { SysOpTable } from "./ops.ts";
 import { portOps } from "./ports.ts";
 import { segmentOps } from "./segment_ops.ts";
 import { transferOps } from "./transfer.ts";
+import { x87Ops } from "../x87/mod.ts";
 
 /** What each system operation does. */
 export const SYSTEM_OPERATIONS: SysOpTable = {
@@ -21,4 +22,5 @@ export const SYSTEM_OPERATIONS: SysOpTable = {
   ...portOps,
   ...segmentOps,
   ...transferOps,
+  ...x87Ops,
 };
