@@ -78,12 +78,22 @@ export function parseSetupHeader(r: ImageReader): SetupHeader {
   };
 }
 
+/** Kernels already unpacked, by the bzImage's bytes: telling formats apart and loading both need the inside. */
+const unpacked = new WeakMap<Uint8Array, Uint8Array>();
+
 /**
- * Takes the ELF kernel (vmlinux) out of a bzImage.
+ * Takes the ELF kernel (vmlinux) out of a bzImage. Done once for each array of bytes.
  * @returns the vmlinux, under the bzImage's name for messages
  * @throws GuestError when there is no payload, or it does not unpack
  */
 export function extractVmlinux(r: ImageReader): ImageReader {
+  const known = unpacked.get(r.bytes);
+  const vmlinux = known ?? unpackVmlinux(r);
+  if (!known) unpacked.set(r.bytes, vmlinux);
+  return new ImageReader(`${r.name} (unpacked)`, vmlinux);
+}
+
+function unpackVmlinux(r: ImageReader): Uint8Array {
   const header = parseSetupHeader(r);
   if (header.payloadOffset === 0 || header.payloadLength < 8) {
     r.fail(
@@ -94,7 +104,7 @@ export function extractVmlinux(r: ImageReader): ImageReader {
   }
   const at = header.setupBytes + header.payloadOffset;
   const payload = r.slice(at, header.payloadLength, "the packed kernel");
-  if (isElf(payload)) return new ImageReader(r.name, payload);
+  if (isElf(payload)) return payload;
   // Linux's build appends the unpacked size, except to gzip, whose own last word is just that.
   const gzip = payload[0] === 0x1f && payload[1] === 0x8b;
   const size = r.u32(at + header.payloadLength - 4, "the packed kernel's size");
@@ -112,5 +122,5 @@ export function extractVmlinux(r: ImageReader): ImageReader {
   if (!isElf(vmlinux)) {
     r.fail(at, "the packed kernel is not an ELF file", "set type=linux to let it unpack itself");
   }
-  return new ImageReader(`${r.name} (unpacked)`, vmlinux);
+  return vmlinux;
 }
