@@ -6,6 +6,7 @@
 import type { HypercallEvent, InterruptEvent, SampleEvent } from "../core/exits.ts";
 import type { Input } from "../core/inputs.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
+import { writeInput } from "../traces/rewrite.ts";
 import type { TableWriter } from "../traces/writer.ts";
 
 /** Most arguments of a hypercall, and most bytes of its buffer that are kept. */
@@ -80,16 +81,7 @@ export class EventWriter {
 
   /** Appends an input; its number is its row. @throws StorageError */
   input(i: Omit<Input, "seq">): void {
-    const t = this.#inputs, row = t.row;
-    t.fixed("seq").setNumber(row, t.rows);
-    t.fixed("icount").setNumber(row, i.icount);
-    t.fixed("time_ns").setNumber(row, i.timeNs);
-    t.fixed("vcpu").u16[row] = i.vcpu;
-    t.fixed("kind").u16[row] = t.dictionary("kind").index(i.kind);
-    t.variable("target").setText(row, i.target);
-    t.variable("payload").set(row, i.payload);
-    t.icount = i.icount;
-    t.endRow();
+    writeInput(this.#inputs, i);
   }
 
   /** Appends an interrupt. @throws StorageError */

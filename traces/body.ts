@@ -102,11 +102,15 @@ export class BatchEncoder {
     }
     const bytes = Math.ceil(rows / 8), at = this.#reserve(bytes);
     this.#out.fill(0, at, this.#length);
-    let valid = 0;
+    let valid = 0, byte = 0;
     for (let i = 0; i < rows; i++) {
       const b = masks[i] >>> bit & 1;
-      this.#out[at + (i >>> 3)] |= b << (i & 7);
       valid += b;
+      byte |= b << (i & 7);
+      if ((i & 7) === 7 || i === rows - 1) {
+        this.#out[at + (i >>> 3)] = byte;
+        byte = 0;
+      }
     }
     this.#addNode(rows, rows - valid);
     this.#shape.buffers[this.#buffer++] = at - this.#start;

@@ -32,6 +32,8 @@ export interface Block {
 
 /** Bytes of variable-length values after which a batch is written although it has not all its rows. */
 const VARIABLE_BYTES_MAX = 4 * 1024 * 1024;
+/** What a list item is reckoned at. */
+const LIST_ITEM_BYTES = 16;
 
 const DICTIONARY_VALUE_COLUMN = [{ name: "value", type: { kind: "utf8" }, nullBit: -1 }] as const;
 
@@ -62,6 +64,8 @@ export class TableWriter {
   rows = 0;
   readonly #masks: Uint32Array;
   readonly #columns: ColumnBuffer[];
+  /** Those of them that grow. */
+  readonly #variable: (VariableColumn | ListColumn)[];
   readonly #dictionaries: (Dictionary | null)[];
   readonly #encoder: BatchEncoder;
   #offset = 0;
@@ -85,6 +89,9 @@ export class TableWriter {
     }
     this.#masks = new Uint32Array(capacity);
     this.#columns = spec.columns.map((c) => columnBuffer(c, capacity));
+    this.#variable = this.#columns.filter((c): c is VariableColumn | ListColumn =>
+      !(c instanceof FixedColumn)
+    );
     this.#dictionaries = spec.columns.map((c) =>
       c.type.kind === "dictionary" ? new Dictionary(c.type.values, c.type.open) : null
     );
@@ -136,7 +143,8 @@ export class TableWriter {
   endRow(mask = 0): void {
     this.#masks[this.row++] = mask;
     this.rows++;
-    if (this.row === this.capacity || this.#variableBytes() > VARIABLE_BYTES_MAX) this.flush();
+    if (this.row === this.capacity) this.flush();
+    else if (this.#variable.length > 0 && this.#variableBytes() > VARIABLE_BYTES_MAX) this.flush();
   }
 
   /** Writes the rows that wait, if any. @throws StorageError when the sink refuses */
@@ -151,7 +159,7 @@ export class TableWriter {
     const rows = this.row;
     const message = this.#encoder.encode(rows, this.#columns, this.#masks);
     this.row = 0;
-    for (const c of this.#columns) if (!(c instanceof FixedColumn)) c.used = 0;
+    for (const c of this.#variable) c.used = 0;
     this.#write("batch", rows, message);
   }
 
@@ -171,10 +179,7 @@ export class TableWriter {
 
   #variableBytes(): number {
     let n = 0;
-    for (const c of this.#columns) {
-      if (c instanceof VariableColumn) n += c.used;
-      else if (c instanceof ListColumn) n += c.used * 16;
-    }
+    for (const c of this.#variable) n += c instanceof VariableColumn ? c.used : c.used * LIST_ITEM_BYTES;
     return n;
   }
 
