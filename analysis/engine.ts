@@ -117,6 +117,12 @@ function errorText(error: unknown): string {
       // Not JSON after all: shown as it is.
     }
   }
+  const extension = /required extension '(\w+)'|\/(\w+)\.duckdb_extension/.exec(text);
+  if (extension !== null) {
+    return `This needs DuckDB's extension "${
+      extension[1] ?? extension[2]
+    }", which is not built in; nothing is fetched.`;
+  }
   const first = text.indexOf("\n\nLINE ");
   const second = first < 0 ? -1 : text.indexOf("\n\nLINE ", first + 1);
   return (second < 0 ? text : text.slice(0, second)).trimEnd();

@@ -20,7 +20,7 @@ import {
   vcpus,
 } from "./sections.ts";
 import type { TraceSummary } from "./summary.ts";
-import { clip, duration, grouped, harmless } from "./text.ts";
+import { clip, duration, grouped, harmless, plural } from "./text.ts";
 
 /** How the report is printed. */
 export interface ReportOptions {
@@ -61,8 +61,8 @@ export function heading(summary: TraceSummary): string[] {
     `Outcome   ${summary.outcome ?? "cut"}: ${harmless(summary.outcome_message)}`,
     `Ran       ${grouped(summary.icount)} instructions` +
     (summary.time_ns === null ? "" : `, ${duration(summary.time_ns)} of virtual time`),
-    `Recorded  ${grouped(summary.exits)} exits, ${grouped(summary.hypercalls)} hypercalls, ` +
-    `${grouped(summary.inputs)} inputs`,
+    `Recorded  ${plural(summary.exits, "exit")}, ${plural(summary.hypercalls, "hypercall")}, ` +
+    plural(summary.inputs, "input"),
   ];
 }
 

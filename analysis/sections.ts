@@ -4,7 +4,7 @@
  * @module
  */
 import type { Row, Value } from "./rows.ts";
-import { alignColumns, bar, clip, columnPlot, duration, grouped, harmless, hex } from "./text.ts";
+import { alignColumns, bar, clip, columnPlot, duration, grouped, harmless, hex, plural } from "./text.ts";
 
 /** One section. */
 export interface Section {
@@ -48,9 +48,7 @@ export function place(rip: Value, name: Value, offset: Value): string {
 /** Exits by reason, with bars. */
 export const exitsByReason: Section = {
   title: "Exits by reason",
-  sql: `SELECT vm_exit, samples, samples_pct,
-  (SELECT any_value(vmx_name) FROM exit_names n WHERE n.reason = vm_exit) AS vmx_name
-FROM exit_summary LIMIT 24`,
+  sql: `SELECT vm_exit, samples, samples_pct FROM exit_summary LIMIT 24`,
   render(rows) {
     const max = num(rows[0]?.samples ?? 0);
     return table(
@@ -117,7 +115,7 @@ export const ports: Section = {
     table(
       rows.map((r) => [
         text(r.xenalyze),
-        num(r.distinct_values) === 1 ? "always one value" : `${count(r.distinct_values)} values`,
+        num(r.distinct_values) === 1 ? "always one value" : plural(num(r.distinct_values), "value"),
       ]),
       "ll",
     ),
@@ -129,7 +127,7 @@ export const mmio: Section = {
   sql: `SELECT gpa, reads, writes FROM mmio_pages LIMIT 8`,
   render: (rows) =>
     table(
-      rows.map((r) => [hex(r.gpa as bigint), `${count(r.reads)} reads`, `${count(r.writes)} writes`]),
+      rows.map((r) => [hex(r.gpa as bigint), plural(num(r.reads), "read"), plural(num(r.writes), "write")]),
       "lrr",
     ),
 };
@@ -143,8 +141,8 @@ export const msrs: Section = {
       rows.map((r) => [
         hex(num(r.ecx)),
         text(r.name),
-        `${count(r.reads)} reads`,
-        `${count(r.writes)} writes`,
+        plural(num(r.reads), "read"),
+        plural(num(r.writes), "write"),
         num(r.exceptions) > 0 ? `${count(r.exceptions)} faulted` : "",
       ]),
       "rlrrl",
@@ -210,8 +208,8 @@ export const topFunctions: Section = {
     table(
       rows.map((r) => [
         text(r.function),
-        num(r.samples) > 0 ? `${count(r.samples)} samples ${num(r.samples_pct).toFixed(2)}%` : "",
-        num(r.exits) > 0 ? `${count(r.exits)} exits ${num(r.exits_pct).toFixed(2)}%` : "",
+        num(r.samples) > 0 ? `${plural(num(r.samples), "sample")} ${num(r.samples_pct).toFixed(2)}%` : "",
+        num(r.exits) > 0 ? `${plural(num(r.exits), "exit")} ${num(r.exits_pct).toFixed(2)}%` : "",
       ]),
       "lrr",
     ),
@@ -237,9 +235,9 @@ export const vcpus: Section = {
     rows.length < 2 ? [] : table(
       rows.map((r) => [
         text(r.vcpu),
-        `${count(r.exits)} exits`,
-        `${count(r.hypercalls)} hypercalls`,
-        `${count(r.interrupts)} interrupts`,
+        plural(num(r.exits), "exit"),
+        plural(num(r.hypercalls), "hypercall"),
+        plural(num(r.interrupts), "interrupt"),
         `halted ${duration(num(r.halted_ns))}`,
       ]),
       "lrrrl",

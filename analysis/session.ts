@@ -12,11 +12,12 @@ import {
   hasEnums,
   identifier,
   isEnum,
+  literal,
   streamColumns,
   TABLE_COLUMNS,
   textView,
 } from "./tables.ts";
-import { needs } from "./views.ts";
+import { loadViews, needs } from "./views.ts";
 
 export type { Column, Row, RowStream, Value };
 export { QueryError } from "./engine.ts";
@@ -29,7 +30,7 @@ export interface TraceSource {
   segments(table: string): Iterable<Uint8Array>;
 }
 
-/** Statements about the database itself: they get to see every table. */
+/** Statements about the database itself: they get to see every table and view, the heavy ones empty. */
 const CATALOG = /\b(show|describe|summarize|information_schema|pragma\w*|duckdb_\w+|sqlite_master)\b/i;
 /** Tables too heavy to load without being named. */
 const HEAVY = new Set(["pages", "checkpoints", "images"]);
@@ -58,7 +59,11 @@ export class Session {
       ? new Map<string, TraceSource>(sources)
       : new Map([["main", sources as TraceSource]]);
     const engine = await Engine.open();
-    for (const alias of map.keys()) engine.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(alias)}`);
+    for (const alias of map.keys()) {
+      for (const schema of [alias, codedSchema(alias)]) {
+        engine.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`);
+      }
+    }
     const session = new Session(engine, map);
     session.#use(map.keys().next().value ?? "main");
     return session;
@@ -91,12 +96,15 @@ export class Session {
 
   /** Loads the tables and creates the views that a statement names, in every source. */
   #prepare(sql: string): void {
-    const { tables, views } = needs(sql, this.#known);
-    const wanted = new Set(tables);
-    if (CATALOG.test(sql)) { for (const name of this.#known) if (!HEAVY.has(name)) wanted.add(name); }
+    const catalog = CATALOG.test(sql);
+    const { tables, views } = needs(catalog ? [sql, ...loadViews().keys()].join(" ") : sql, this.#known);
+    if (catalog) { for (const name of this.#known) if (!HEAVY.has(name)) tables.push(name); }
     const first = this.#sources.keys().next().value ?? "main";
     for (const [alias, source] of this.#sources) {
-      for (const table of wanted) this.#load(alias, source, table);
+      for (const table of tables) this.#load(alias, source, table);
+      for (const table of catalog ? HEAVY : []) {
+        if (!this.#loaded.has(`${alias}.${table}`)) this.#createEmpty(alias, table);
+      }
       const missing = views.filter((v) => !this.#created.has(`${alias}.${v.name}`));
       if (missing.length === 0) continue;
       if (alias !== first) this.#use(alias);
@@ -122,26 +130,48 @@ export class Session {
   }
 
   /**
-   * Columns with a fixed vocabulary are stored as ENUMs (a third of the memory, and filters run on codes) in a table
-   * beside, `NAME_coded`; the table's own name is a view that gives them as text. Streamed results cannot carry ENUMs:
-   * their dictionaries are left out of the stream.
+   * Columns with a fixed vocabulary are stored as ENUMs (a third of the memory, and filters run on codes) in a table of
+   * the same name in schema `ALIAS_coded`; the table's own name is a view that gives them as text. Streamed results cannot
+   * carry ENUMs: their dictionaries are left out of the stream.
    */
   #fill(alias: string, source: TraceSource, table: string, enums: boolean): void {
     let columns: ReturnType<typeof streamColumns> | null = null;
-    let stored = table;
+    let schema = alias;
     for (const ipc of source.tables.includes(table) ? source.segments(table) : []) {
       if (columns === null) {
         columns = streamColumns(table, ipc, enums);
-        if (columns.some(isEnum)) stored = `${table}_coded`;
-        this.#engine.run(createTable(alias, stored, columns));
+        if (columns.some(isEnum)) schema = codedSchema(alias);
+        this.#drop(alias, table);
+        this.#engine.run(createTable(schema, table, columns));
       }
-      this.#engine.insert(alias, stored, ipc);
+      this.#engine.insert(schema, table, ipc);
     }
-    if (columns === null) {
-      this.#engine.run(createTable(alias, table, TABLE_COLUMNS.get(table) ?? [["icount", "UBIGINT"]]));
-      return;
-    }
-    for (const sql of addMissing(alias, table, stored, columns)) this.#engine.run(sql);
-    if (stored !== table) this.#engine.run(textView(alias, table, stored, columns));
+    if (columns === null) return this.#createEmpty(alias, table);
+    for (const sql of addMissing(schema, table, columns)) this.#engine.run(sql);
+    if (schema !== alias) this.#engine.run(textView(alias, schema, table, columns));
   }
+
+  #createEmpty(alias: string, table: string): void {
+    this.#drop(alias, table);
+    this.#engine.run(createTable(alias, table, TABLE_COLUMNS.get(table) ?? [["icount", "UBIGINT"]]));
+  }
+
+  /** The name may be that of an empty table made for the catalog, or of a half-filled one. */
+  #drop(alias: string, table: string): void {
+    const rows = readRecords([
+      this.#engine.run(
+        `SELECT table_type FROM information_schema.tables WHERE table_schema = ${
+          literal(alias)
+        } AND table_name = ${literal(table)}`,
+      ),
+    ]);
+    for (const r of rows) {
+      const kind = r.table_type === "VIEW" ? "VIEW" : "TABLE";
+      this.#engine.run(`DROP ${kind} ${identifier(alias)}.${identifier(table)}`);
+    }
+  }
+}
+
+function codedSchema(alias: string): string {
+  return `${alias}_coded`;
 }

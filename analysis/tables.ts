@@ -83,29 +83,24 @@ export function isEnum([, type]: ColumnType): boolean {
   return type.startsWith("ENUM(");
 }
 
-/** CREATE VIEW that gives a table stored under another name, its ENUM columns as text. */
+/** CREATE VIEW that gives a table stored in schema `from`, its ENUM columns as text. */
 export function textView(
   schema: string,
+  from: string,
   table: string,
-  stored: string,
   columns: readonly ColumnType[],
 ): string {
   const texts = columns.filter(isEnum).map(([name]) => `${identifier(name)}::VARCHAR AS ${identifier(name)}`);
-  return `CREATE OR REPLACE VIEW ${identifier(schema)}.${identifier(table)} AS SELECT * REPLACE (${
+  return `CREATE VIEW ${identifier(schema)}.${identifier(table)} AS SELECT * REPLACE (${
     texts.join(", ")
-  }) FROM ${identifier(schema)}.${identifier(stored)}`;
+  }) FROM ${identifier(from)}.${identifier(table)}`;
 }
 
-/** ALTER TABLE statements that add the documented columns of `table` which `present` lacks, as nulls. */
-export function addMissing(
-  schema: string,
-  table: string,
-  stored: string,
-  present: readonly ColumnType[],
-): string[] {
+/** ALTER TABLE statements that add the documented columns which `present` lacks, as nulls. */
+export function addMissing(schema: string, table: string, present: readonly ColumnType[]): string[] {
   const have = new Set(present.map(([name]) => name));
   return (TABLE_COLUMNS.get(table) ?? []).filter(([name]) => !have.has(name)).map(([name, type]) =>
-    `ALTER TABLE ${identifier(schema)}.${identifier(stored)} ADD COLUMN ${identifier(name)} ${type}`
+    `ALTER TABLE ${identifier(schema)}.${identifier(table)} ADD COLUMN ${identifier(name)} ${type}`
   );
 }
 

@@ -53,6 +53,11 @@ export function grouped(value: bigint | number): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
+/** A count and its noun: "1 read", "2 reads". */
+export function plural(value: bigint | number, noun: string): string {
+  return `${grouped(value)} ${noun}${Number(value) === 1 ? "" : "s"}`;
+}
+
 /** Virtual nanoseconds with a unit that suits them. */
 export function duration(ns: number): string {
   const units: [number, string][] = [[1e9, "s"], [1e6, "ms"], [1e3, "us"]];

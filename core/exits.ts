@@ -99,7 +99,7 @@ export const MODE_NAMES = ["real", "prot16", "prot32", "compat", "long"] as cons
  *
  * | reason | arg0 | arg1 | arg2 | result |
  * |---|---|---|---|---|
- * | IOIO | value written (OUT) | count (REP) | | value read (IN) |
+ * | IOIO | value written (OUT) | RCX before (REP; each element exits) | | value read (IN) |
  * | MSR | ECX | value written | | value read |
  * | CPUID | leaf | subleaf | ECX + EDX * 2^32 out | EAX + EBX * 2^32 out |
  * | NPF (MMIO) | value written | size in bytes | | value read |

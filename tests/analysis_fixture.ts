@@ -139,7 +139,7 @@ export const EXITS: readonly FixtureRow[] = [
   exit(1, 108, 0x72, 0x1000, { arg0: 1, arg1: 0, result: 7n, arg2: 0x2_0000_0001n }),
   exit(2, 200, 0x7b, 0x1010, { info1: pio(0x42, 1, true), result: 0xab }),
   exit(3, 201, 0x7b, 0x1010, { info1: pio(0x42, 1, true), result: 0xac }),
-  exit(4, 300, 0x7b, 0x1020, { info1: pio(0x3f8, 1, false), arg0: 0x41 }),
+  exit(4, 300, 0x7b, 0x1020, { info1: pio(0x3f8, 1, false), arg0: 0x41, arg1: 7 }),
   exit(5, 400, 0x7c, 0x1030, { info1: 1, arg0: 0x4000_0000, arg1: 0x5000 }),
   exit(6, 500, 0x7c, 0x1034, { info1: 0, arg0: 0xc000_0080, result: 0xd01 }),
   exit(7, 600, 0x7c, 0x1034, { info1: 0, arg0: 0x1234, injected_vector: 13, error_code: 0 }),

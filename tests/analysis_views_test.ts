@@ -133,9 +133,9 @@ Deno.test("kvm_exit gives every exit with its code", () => {
 
 Deno.test("kvm_pio decodes EXITINFO1, io_ports prints xenalyze's lines", () => {
   assertEquals(rows("SELECT * FROM kvm_pio ORDER BY seq"), [
-    [2, 200, 0, 0, 0x42, 1, 1, 0xab],
-    [3, 201, 0, 0, 0x42, 1, 1, 0xac],
-    [4, 300, 0, 1, 0x3f8, 1, 1, 0x41],
+    [2, 200, 0, 0, 0x42, 1, 1, null, 0xab],
+    [3, 201, 0, 0, 0x42, 1, 1, null, 0xac],
+    [4, 300, 0, 1, 0x3f8, 1, 1, 7, 0x41],
   ]);
   assertEquals(rows("SELECT * FROM io_ports"), [
     [0x42, "r", "42:[r] 2", 2, 2, 2],

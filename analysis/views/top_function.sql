@@ -7,7 +7,7 @@
 --   exits_pct: share of all exits, percent
 CREATE OR REPLACE VIEW top_function AS
 WITH functions AS (
-  SELECT start, max(coalesce(size, 0)) AS size, min(name) AS name, min(module) AS module FROM symbols GROUP BY start
+  SELECT start, max(coalesce(size, 0)) AS size, max(name) AS name, max(module) AS module FROM symbols GROUP BY start
 ), sampled AS (
   SELECT CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.name END AS function,
     CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.module END AS module, 1 AS sample, 0 AS exit
