@@ -43,6 +43,9 @@ export const GROUPS: readonly Group[] = [
   "invalid",
 ];
 
+/** Groups that our processor implements, tested every day. */
+export const EVERYDAY_GROUPS: readonly Group[] = ["int", "invalid"];
+
 /** Group of a `CpuidFeature` name; features that are not here are never generated. */
 export const GROUP_OF_FEATURE: Record<string, Group> = {
   INTEL8086: "int",

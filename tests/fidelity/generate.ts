@@ -233,8 +233,13 @@ function patchConstants(b: Building, decoder: Decoder, start: number): void {
   const put = (at: number, size: number, value: bigint) => {
     for (let i = 0; i < size; i++) b.bytes[start + at + i] = Number(value >> BigInt(i * 8) & 0xffn);
   };
-  if (offsets.hasImmediate && (name === "Int" || b.r.chance(branch ? 0.9 : 0.6))) {
-    const value = branch ? BigInt(b.r.chance(0.5) ? 64 + b.r.below(50) : -64 - b.r.below(50)) : immediate(b.r, name);
+  if (
+    offsets.hasImmediate &&
+    (name === "Int" || b.r.chance(branch ? offsets.immediateSize === 1 ? 1 : 0.9 : 0.6))
+  ) {
+    const value = branch
+      ? BigInt(b.r.chance(0.5) ? 64 + b.r.below(50) : -64 - b.r.below(50))
+      : immediate(b.r, name);
     put(offsets.immediateOffset, offsets.immediateSize, value);
   }
   if (offsets.hasImmediate2 && b.r.chance(0.7)) {

@@ -247,8 +247,10 @@ export class GuestExec implements Engine {
     };
     if (stopped === Stopped.HALTED && s.cpl === 0) this.#frame(result);
     else if (stopped === Stopped.SHUTDOWN) result.vector = 0xfe;
-    else if (missing === "instruction int3") { result.vector = 3; result.rip++; }
-    else if (missing) result.missing = missing;
+    else if (missing === "instruction int3") {
+      result.vector = 3;
+      result.rip++;
+    } else if (missing) result.missing = missing;
     const now = new BigUint64Array(this.#mem.read(WINDOW_PAGES, WINDOW_SIZE + READONLY_SIZE).buffer);
     for (let i = 0; i < now.length; i++) if (now[i] !== before[i]) result.changes.set(i * 8, now[i]);
     return result;

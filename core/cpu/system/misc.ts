@@ -47,9 +47,10 @@ function bound(c: Core, i: Insn): void {
   if (!i.isMem) raise(Vec.UD);
   const size = i.opsize, la = linearOf(c, i, size * 2, false);
   const extend = (v: number) => size === 2 ? v << 16 >> 16 : v | 0;
-  const low = extend(readMem(c, la, size)), high = extend(readMem(c, c.mmu.next(la, size), size));
   const index = extend(c.s.lo(i.reg));
-  if (index < low || index > high) raise(Vec.BR);
+  // The upper word is read only when the lower one allows the index.
+  if (index < extend(readMem(c, la, size))) raise(Vec.BR);
+  if (index > extend(readMem(c, c.mmu.next(la, size), size))) raise(Vec.BR);
 }
 
 function wide(lo: number, hi: number): bigint {
