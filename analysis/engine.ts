@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 
 /** A statement that DuckDB refuses, in one sentence; the details (candidates, position) follow on further lines. */
 export class QueryError extends Error {
+  /** Always "QueryError". */
   override name = "QueryError";
 }
 

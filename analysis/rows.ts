@@ -22,6 +22,7 @@ export type Row = Record<string, Value>;
 
 /** One column of a result. */
 export interface Column {
+  /** Name of the column. */
   name: string;
   /** Arrow's name of the type, e.g. "Uint64". */
   type: string;
@@ -31,6 +32,7 @@ export interface Column {
 
 /** A result that is read piece by piece. */
 export interface RowStream {
+  /** The columns, in order. */
   columns: Column[];
   /** Rows, each as an array of values; can be iterated once. */
   rows: Iterable<Value[]>;

@@ -20,8 +20,11 @@ export interface TraceSummary {
   icount: number;
   /** Virtual nanoseconds recorded; null when the recording was cut. */
   time_ns: number | null;
+  /** Exits recorded. */
   exits: number;
+  /** Hypercalls recorded, entries of multicalls included. */
   hypercalls: number;
+  /** Inputs recorded. */
   inputs: number;
   /** Hash of the machine's state at `state_icount`. Null: no checkpoint was saved. */
   state_hash: string | null;
@@ -33,8 +36,11 @@ export interface TraceSummary {
   version: number;
   /** Program that recorded. */
   retrovisor: string;
+  /** The machine. */
   config: MachineConfig;
+  /** The guest's files. */
   images: { role: string; name: string; bytes: number; sha256: string }[];
+  /** Rows and bytes of each table. */
   tables: { name: string; rows: number; bytes: number }[];
   /** All tables together. */
   bytes: number;

@@ -12,7 +12,9 @@ import type { PhysMem } from "./mmu/physmem.ts";
 
 /** One machine. */
 export interface Machine {
+  /** What the machine was made of. */
   readonly config: MachineConfig;
+  /** Guest-physical memory. */
   readonly mem: PhysMem;
   /** Instructions retired so far. */
   readonly icount: number;
@@ -24,6 +26,7 @@ export interface Machine {
   observer: Observer | null;
   /** Totals since creation. */
   readonly exitCount: number;
+  /** Hypercalls since creation, entries of multicalls included. */
   readonly hypercallCount: number;
   /**
    * Runs until `icount` reaches the limit exactly, the run ends (`outcome`), or a live input is awaited.

@@ -14,9 +14,11 @@ export type InterceptPreset = "xen" | "kvm" | "all";
 export interface MachineConfig {
   /** Name of the guest, for people. */
   name: string;
+  /** How the guest is loaded. */
   type: GuestType;
   /** Guest RAM in bytes, a multiple of 4096, at most 3 GiB. */
   memoryBytes: number;
+  /** Number of virtual processors. */
   vcpus: number;
   /** Kernel command line. */
   cmdline: string;
@@ -28,6 +30,7 @@ export interface MachineConfig {
   startInfoFlags: number;
   /** CPUID: a preset name, optionally followed by overrides, e.g. "host-like,-pae,+sse4_2". See `core/cpu/cpuid.ts`. */
   cpuid: string;
+  /** Which events leave the guest. */
   intercepts: InterceptPreset;
   /** Devices beyond the CPU: "none" (PVH as Xen gives it), "pc" (PIC, PIT, UART, RTC, LAPIC, IO-APIC, debug ports). */
   platform: "none" | "pc";
@@ -39,6 +42,7 @@ export interface MachineConfig {
   tscKhz: number;
   /** vCPU scheduling: instructions per turn, and the seed that jitters them (0: no jitter). */
   quantum: number;
+  /** Seed of the scheduler's jitter; 0: none. */
   seed: number;
   /** A PC sample every this many instructions; 0: none. */
   sampleInterval: number;
@@ -52,6 +56,7 @@ export interface GuestImage {
   role: string;
   /** File name as given, for people. */
   name: string;
+  /** The whole file. */
   bytes: Uint8Array;
 }
 
@@ -78,5 +83,6 @@ export const DEFAULT_CONFIG: MachineConfig = {
 
 /** A guest image, configuration, or trace that cannot be used: one sentence with what, where, and what to do next. */
 export class GuestError extends Error {
+  /** Always "GuestError". */
   override name = "GuestError";
 }

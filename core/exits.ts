@@ -134,17 +134,22 @@ export class ExitEvent {
   icount = 0;
   /** Virtual nanoseconds since start. */
   timeNs = 0;
+  /** Domain number. */
   domid = 1;
+  /** Virtual processor. */
   vcpu = 0;
   /** One of `Reason` (or a computed CR/DR/exception code). */
   reason = 0;
+  /** Selector in CS. */
   cs = 0;
+  /** Privilege level. */
   cpl = 0;
   /** Index into `MODE_NAMES`. */
   mode = 0;
   /** Injected vector, error code: -1 when the column does not apply. */
-  injectedVector = -1;
-  errorCode = -1;
+  injectedVector: number = -1;
+  /** Its error code; -1: none. */
+  errorCode: number = -1;
   /** 64-bit columns, two words each, indexed by `Col`. */
   readonly words: Uint32Array = new Uint32Array(COLS * 2);
   /** Bit n set: column n applies (is not null). */
@@ -183,12 +188,17 @@ export interface HypercallEvent {
   seq: number;
   /** `seq` of the enclosing multicall's exit, or -1. */
   parentSeq: number;
+  /** Instructions retired before it. */
   icount: number;
+  /** Virtual processor. */
   vcpu: number;
+  /** Hypercall number. */
   nr: number;
+  /** Name of the hypercall. */
   name: string;
   /** Sub-operation number, or -1. */
   subop: number;
+  /** Name of the sub-operation, or null. */
   subopName: string | null;
   /** Up to six arguments. */
   args: bigint[];
@@ -202,9 +212,13 @@ export interface HypercallEvent {
 
 /** One delivered interrupt or event-channel upcall. */
 export interface InterruptEvent {
+  /** Instructions retired before it. */
   icount: number;
+  /** Virtual nanoseconds since start. */
   timeNs: number;
+  /** Virtual processor. */
   vcpu: number;
+  /** Interrupt vector. */
   vector: number;
   /** e.g. "pic", "lapic-timer", "ioapic", "ipi", "evtchn", "nmi". */
   source: string;
@@ -214,16 +228,23 @@ export interface InterruptEvent {
   raisedIcount: number;
   /** Interrupted RIP (low, high). */
   ripLo: number;
+  /** Upper half of RIP. */
   ripHi: number;
 }
 
 /** One deterministic PC sample. */
 export interface SampleEvent {
+  /** Instructions retired before it. */
   icount: number;
+  /** Virtual processor. */
   vcpu: number;
+  /** Lower half of RIP. */
   ripLo: number;
+  /** Upper half of RIP. */
   ripHi: number;
+  /** Page table root. */
   cr3: number;
+  /** Privilege level. */
   cpl: number;
   /** Return addresses, innermost first. */
   stack: bigint[];
@@ -231,11 +252,16 @@ export interface SampleEvent {
 
 /** What may be attached at the door: recorder, replayer, debugger, profiler. */
 export interface Observer {
+  /** An exit, complete. */
   onExit(e: ExitEvent): void;
+  /** A hypercall, or one entry of a multicall. */
   onHypercall(h: HypercallEvent): void;
+  /** A delivered interrupt. */
   onInterrupt(i: InterruptEvent): void;
   /** Guest output; `device` is e.g. "xen" (console ring and console_io), "uart0", "debugcon", "port-e9". */
   onConsole(icount: number, timeNs: number, device: string, bytes: Uint8Array): void;
+  /** An input that was applied or asked for. */
   onInput(input: import("./inputs.ts").Input): void;
+  /** A PC sample. */
   onSample?(s: SampleEvent): void;
 }

@@ -16,16 +16,21 @@ export interface Input {
   icount: number;
   /** Virtual nanoseconds when it was applied (differs between inputs at one icount while vCPUs are halted). */
   timeNs: number;
+  /** Virtual processor it is for. */
   vcpu: number;
+  /** What kind of thing it is. */
   kind: InputKind;
   /** Which device or facility, e.g. "xen", "uart0", "rtc". */
   target: string;
+  /** The thing itself. */
   payload: Uint8Array;
 }
 
 /** When the next pushed input is due, if that is known (replay). */
 export interface Due {
+  /** Instructions retired. */
   icount: number;
+  /** Virtual nanoseconds. */
   timeNs: number;
 }
 

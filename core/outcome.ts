@@ -21,6 +21,7 @@ export type OutcomeKind =
 
 /** How a run ended, with one sentence for people. */
 export interface Outcome {
+  /** Kind of ending. */
   kind: OutcomeKind;
   /** One sentence: what, where (icount, RIP), what to do next. */
   message: string;

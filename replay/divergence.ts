@@ -16,19 +16,24 @@ export interface DivergenceFacts {
   row: number;
   /** First column that differs. */
   column: string;
+  /** What the recording says. */
   expected: string;
+  /** What the replay did. */
   actual: string;
   /** The exits of both sides, whole: the one that differs, or the next recorded one and the last one that happened. */
   expectedExit: string;
+  /** The exit that happened. */
   actualExit: string;
 }
 
 /** A replay did not do what the recording says. Exit code 3. */
 export class Divergence extends Error {
+  /** Always "Divergence". */
   override name = "Divergence";
   /** Process exit code that belongs to this error. */
   readonly exitCode = 3;
 
+  /** Makes the one-sentence message from the facts. @param facts what differs, where */
   constructor(readonly facts: DivergenceFacts) {
     super(
       `Replay diverges at icount ${facts.icount}, RIP 0x${

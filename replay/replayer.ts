@@ -31,11 +31,15 @@ export interface ReplayOptions {
 export interface ReplayResult {
   /** Null when everything that was replayed is as recorded. */
   divergence: Divergence | null;
+  /** Instructions replayed to. */
   icount: number;
+  /** Virtual nanoseconds there. */
   timeNs: number;
   /** Exits, hypercalls and inputs compared. */
   exits: number;
+  /** Hypercalls compared. */
   hypercalls: number;
+  /** Inputs compared. */
   inputs: number;
   /** Checkpoints whose hashes were found equal. */
   checkpoints: number;
@@ -47,6 +51,7 @@ export interface ReplayResult {
   recovered: boolean;
   /** One sentence for people. */
   message: string;
+  /** Host milliseconds it took. */
   hostMs: number;
 }
 

@@ -31,15 +31,21 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
 
 /** How a run went. */
 export interface RunResult {
+  /** How the run ended. */
   outcome: Outcome;
+  /** Instructions retired. */
   icount: number;
+  /** Virtual nanoseconds. */
   timeNs: number;
+  /** Exits in all. */
   exits: number;
+  /** Hypercalls in all. */
   hypercalls: number;
   /** Final state hash, lower-case hexadecimal; null when the run was not recorded to its end. */
   stateHash: string | null;
   /** Why recording stopped before the run did; null when it did not. */
   recordingStopped: string | null;
+  /** Host milliseconds it took. */
   hostMs: number;
 }
 

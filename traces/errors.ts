@@ -16,14 +16,19 @@ export interface TraceLocation {
 
 /** A recording that cannot be used: corrupt, cut before its start, or of an unknown version. Exit code 4. */
 export class TraceError extends Error {
+  /** Always "TraceError". */
   override name = "TraceError";
   /** Process exit code that belongs to this error. */
   readonly exitCode = 4;
+  /** Table name, or "manifest". */
   readonly table: string;
+  /** Block number; null when the whole file is meant. */
   readonly batch: number | null;
+  /** Byte offset; null when the whole file is meant. */
   readonly offset: number | null;
 
   /**
+   * Joins what and where into one sentence.
    * @param what one sentence without its full stop
    * @param where table, batch and offset, appended to the sentence
    */
@@ -40,5 +45,6 @@ export class TraceError extends Error {
 
 /** The place recordings are written to is full or broken. The recording up to the last commit stays readable. */
 export class StorageError extends Error {
+  /** Always "StorageError". */
   override name = "StorageError";
 }

@@ -19,8 +19,11 @@ export type CodeWriteHandler = (page: number, offset: number, length: number) =>
 
 /** Guest-physical memory of one machine. */
 export class PhysMem {
+  /** The one memory that holds guest RAM and all machine state. */
   readonly memory: WebAssembly.Memory;
+  /** All of it as bytes. */
   readonly u8: Uint8Array;
+  /** All of it, little-endian access. */
   readonly view: DataView;
   /** Host page number (host offset >> 12) by guest page below 4 GiB; 0 = unbacked. */
   readonly hostPage: Int32Array;
@@ -44,6 +47,7 @@ export class PhysMem {
   #free: number[] = [];
 
   /** @param capacityBytes most bytes of guest pages (RAM, ROM, special pages) that can be backed at once. */
+  /** Nothing is backed at first. @param capacityBytes most bytes of guest pages that will be backed */
   constructor(capacityBytes: number) {
     this.#capacityPages = Math.ceil(capacityBytes / PAGE_SIZE);
     const total = RAM + this.#capacityPages * PAGE_SIZE;
@@ -147,12 +151,14 @@ export class PhysMem {
     return h < 0 ? 0xff : this.u8[h];
   }
   /** @see read8 */
+  /** Reads 16 bits. */
   read16(gpa: number): number {
     const h = this.host(gpa);
     if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 2) return this.view.getUint16(h, true);
     return this.read8(gpa) | this.read8(gpa + 1) << 8;
   }
   /** @see read8 */
+  /** Reads 32 bits. */
   read32(gpa: number): number {
     const h = this.host(gpa);
     if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 4) return this.view.getUint32(h, true);
@@ -166,11 +172,13 @@ export class PhysMem {
     this.u8[h] = value;
   }
   /** @see write8 */
+  /** Writes 16 bits. */
   write16(gpa: number, value: number): void {
     this.write8(gpa, value & 0xff);
     this.write8(gpa + 1, value >>> 8 & 0xff);
   }
   /** @see write8 */
+  /** Writes 32 bits. */
   write32(gpa: number, value: number): void {
     const h = this.host(gpa), page = Math.floor(gpa / PAGE_SIZE);
     if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 4) {
