@@ -108,8 +108,7 @@ export function div(ctx: FpContext, a: Ext, b: Ext): Ext {
   }
   if (cb === Class.ZERO) {
     if (ca === Class.ZERO) return invalid(ctx);
-    ctx.flags |= Ex.ZE;
-    denormalOperand(ctx, ca, cb);
+    ctx.flags |= Ex.ZE; // of higher priority than a denormal operand
     return INFINITIES[sign];
   }
   if (denormalOperand(ctx, ca, cb)) return a;

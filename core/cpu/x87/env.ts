@@ -167,7 +167,8 @@ export function clearExceptions(c: Core): void {
   c.s.u32[FSW] &= ~(0xff | Sw.B);
 }
 
-/** FFREE ST(i). */
+/** FFREE ST(i); clears C1 as processors do, though the manual leaves it undefined. */
 export function free(c: Core, n: number): void {
   setEmpty(c, n, true);
+  c.s.u32[FSW] &= ~Sw.C1;
 }

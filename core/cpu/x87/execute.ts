@@ -10,7 +10,18 @@ import { raise, Vec } from "../hooks.ts";
 import { Fl } from "../state.ts";
 import * as A from "./arith.ts";
 import { classOf, type Ext, INDEFINITE, isNan } from "./ext.ts";
-import { begin, commit, ctx, isEmpty, pop, setConditions, setSt, st, stackFault } from "./fpu.ts";
+import {
+  begin,
+  commit,
+  commitKeepingC1,
+  ctx,
+  isEmpty,
+  pop,
+  setConditions,
+  setSt,
+  st,
+  stackFault,
+} from "./fpu.ts";
 import { Ex } from "./round.ts";
 
 /** The six arithmetic operations by ModRM.reg (2 and 3 are compares). */
@@ -63,7 +74,7 @@ export function arithMemory(c: Core, op: number, b: Ext, denormal: boolean): voi
 /** A denormal in memory was normalised by widening: DE is due unless something of higher priority settles it. */
 function withMemory(op: number, a: Ext, b: Ext, denormal: boolean): Ext {
   const v = arithmetic(op, a, b);
-  if (denormal && !(ctx.flags & Ex.IE) && !isNan(classOf(a))) {
+  if (denormal && !(ctx.flags & (Ex.IE | Ex.ZE)) && !isNan(classOf(a))) {
     ctx.flags |= Ex.DE;
     if (ctx.unmasked(Ex.DE)) {
       ctx.flags &= BEFORE;
@@ -115,7 +126,7 @@ export function compareToFlags(c: Core, src: number, signalQuiet: boolean, popAf
   const six = Fl.CF | Fl.PF | Fl.AF | Fl.ZF | Fl.SF | Fl.OF;
   c.s.flags = (c.s.flags & ~six | order) >>> 0;
   if (popAfter && !ctx.unmasked(BEFORE)) pop(c);
-  commit(c);
+  commitKeepingC1(c);
 }
 
 /** FCMOVcc: `cc` 0 below, 1 equal, 2 below or equal, 3 unordered; `negated` for the N forms. */
@@ -125,7 +136,6 @@ export function conditionalMove(c: Core, cc: number, negated: boolean, src: numb
   if (isEmpty(c, 0) || isEmpty(c, src)) return underflow(c, 0);
   const f = c.s.flags, mask = [Fl.CF, Fl.ZF, Fl.CF | Fl.ZF, Fl.PF][cc];
   if (((f & mask) !== 0) !== negated) setSt(c, 0, st(c, src));
-  commit(c);
 }
 
 /** FXCH. Empty registers become the indefinite first. */
@@ -148,6 +158,14 @@ export function storeRegister(c: Core, i: number, popAfter: boolean): void {
   begin(c);
   if (isEmpty(c, 0)) return underflow(c, i, popAfter);
   deliver(c, i, st(c, 0), popAfter);
+}
+
+/** FSTP1 (D9 D8): as FSTP, but an empty ST(0) is popped without an exception and nothing is stored. */
+export function storeRegisterQuietly(c: Core, i: number): void {
+  begin(c);
+  if (!isEmpty(c, 0)) setSt(c, i, st(c, 0));
+  pop(c);
+  commit(c);
 }
 
 /** FXAM: class in C3, C2, C0, sign in C1; an empty register has its class and the sign of what it last held. */

@@ -122,6 +122,16 @@ export function commit(c: Core): void {
   if (ctx.flags) updateSummary(c);
 }
 
+/** Ends an operation that leaves C1 alone unless a stack fault clears it: exception flags, summary. */
+export function commitKeepingC1(c: Core): void {
+  if (ctx.flags) commitFlags(c);
+}
+
+function commitFlags(c: Core): void {
+  c.s.u32[FSW] = c.s.u32[FSW] & ~(ctx.flags & Ex.SF ? Sw.C1 : 0) | ctx.flags;
+  updateSummary(c);
+}
+
 /** Sets C3, C2, C0 (given in their places in ZF, PF, CF order as `Order`); C1 is `commit`'s. */
 export function setConditions(c: Core, order: number): void {
   const bits = (order & 1 ? Sw.C0 : 0) | (order & 4 ? Sw.C2 : 0) | (order & 0x40 ? Sw.C3 : 0);
@@ -135,12 +145,15 @@ export function stackFault(overflow: boolean): boolean {
   return (ctx.masks & Ex.IE) !== 0;
 }
 
-/** Pushes a value, or the indefinite on stack overflow; nothing when an exception found before is not masked. */
+/**
+ * Pushes a value, or the indefinite on stack overflow; nothing when an invalid operand is not masked. An unmasked
+ * denormal operand is pushed all the same, as current processors do.
+ */
 export function push(c: Core, v: Ext): void {
   if (!isEmpty(c, 7)) {
     ctx.flags &= ~(Ex.DE | Ex.PE);
     if (stackFault(true)) pushRaw(c, INDEFINITE);
-  } else if (!ctx.unmasked(Ex.IE | Ex.DE)) pushRaw(c, v);
+  } else if (!ctx.unmasked(Ex.IE)) pushRaw(c, v);
   commit(c);
 }
 

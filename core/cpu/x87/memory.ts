@@ -106,6 +106,9 @@ function store(
   if (!ctx.unmasked(Ex.IE | Ex.OE | Ex.UE)) {
     writeBits(c, la, size, BigInt.asUintN(size * 8, bits));
     if (popAfter) pop(c);
+  } else {
+    ctx.flags &= ~Ex.PE;
+    ctx.roundedUp = false;
   }
   commit(c);
 }

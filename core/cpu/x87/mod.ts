@@ -17,6 +17,7 @@ import {
   conditionalMove,
   exchange,
   storeRegister,
+  storeRegisterQuietly,
 } from "./execute.ts";
 import { INDEFINITE } from "./ext.ts";
 import {
@@ -26,6 +27,7 @@ import {
   isEmpty,
   pop,
   push,
+  pushRaw,
   rememberInstruction,
   requireAvailable,
   st,
@@ -92,9 +94,8 @@ function controlRegister(c: Core, form: number): void {
 function loadRegister(c: Core, n: number): void {
   begin(c);
   if (isEmpty(c, n)) {
-    const full = !isEmpty(c, 7);
-    if (stackFault(full)) push(c, INDEFINITE);
-    else commit(c);
+    if (stackFault(false)) pushRaw(c, INDEFINITE);
+    commit(c);
   } else push(c, st(c, n));
 }
 
@@ -144,7 +145,7 @@ function d9(c: Core, reg: number, n: number): boolean {
   if (reg === 0) loadRegister(c, n);
   else if (reg === 1) exchange(c, n);
   else if (reg === 2) return n === 0; // FNOP
-  else if (reg === 3) storeRegister(c, n, true);
+  else if (reg === 3) storeRegisterQuietly(c, n);
   else return unaryGroup(c, (reg & 3) << 3 | n);
   return true;
 }

@@ -22,15 +22,16 @@ import { Ex, type FpContext, roundExt, roundShift } from "./round.ts";
 /** Remainder, the low three bits of its quotient, and whether the reduction is complete (C2 clear). */
 export interface Remainder {
   value: Ext;
+  /** -1 when the operands are invalid or NaNs: there is no quotient, C0 and C3 stay. */
   quotient: number;
   complete: boolean;
 }
 
 const result: Remainder = { value: ZEROES[0], quotient: 0, complete: true };
 
-function settled(value: Ext): Remainder {
+function settled(value: Ext, quotient = 0): Remainder {
   result.value = value;
-  result.quotient = 0;
+  result.quotient = quotient;
   result.complete = true;
   return result;
 }
@@ -39,10 +40,13 @@ function settled(value: Ext): Remainder {
 export function remainder(ctx: FpContext, a: Ext, b: Ext, nearest: boolean): Remainder {
   const ca = classOf(a), cb = classOf(b);
   const s = special(ctx, a, ca, b, cb);
-  if (s !== null) return settled(s);
-  if (ca === Class.INFINITY || cb === Class.ZERO) return settled(invalid(ctx));
+  if (s !== null) return settled(s, -1);
+  if (ca === Class.INFINITY || cb === Class.ZERO) return settled(invalid(ctx), -1);
   if (denormalOperand(ctx, ca, cb) || ca === Class.ZERO) return settled(a);
-  if (cb === Class.INFINITY) return settled(normalised(ctx, a.sign, exponentOf(a) - 63, a.sig));
+  if (cb === Class.INFINITY) {
+    // Nothing to reduce: no underflow, but a pseudo-denormal comes out normal.
+    return settled(a.exp === 0 && a.sig >> 63n ? ext(a.sign, 1, a.sig) : a);
+  }
   const na = bitLength(a.sig), nb = bitLength(b.sig);
   const ea = exponentOf(a) - (64 - na), eb = exponentOf(b) - (64 - nb);
   const d = ea - eb;

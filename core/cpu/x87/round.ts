@@ -170,6 +170,9 @@ export function roundExt(
   }
   // A denormal result has the exponent of the smallest normal number and its integer bit clear.
   if (sig >> 63n === 0n) return ext(sign, 0, sig);
-  if (exp <= 0) return ZEROES[sign]; // beyond what the adjustment reaches (FSCALE)
-  return exp >= EXP_MAX ? INFINITIES[sign] : ext(sign, exp, sig);
+  if (exp > 0 && exp < EXP_MAX) return ext(sign, exp, sig);
+  // Beyond what the adjustment reaches (FSCALE).
+  ctx.flags |= Ex.PE;
+  ctx.roundedUp = exp > 0;
+  return exp > 0 ? INFINITIES[sign] : ZEROES[sign];
 }

@@ -28,6 +28,7 @@ export function f2xm1(ctx: FpContext, a: Ext): Ext {
   if (denormalOperand(ctx, c, c)) return a;
   const e = exponentOf(a);
   if (e >= 0) {
+    ctx.flags |= Ex.PE;
     if (e > 0 || a.sig !== 1n << 63n) return a;
     return a.sign ? roundExt(ctx, 1, -1, 1n) : ONE;
   }
@@ -44,7 +45,6 @@ export function fyl2x(ctx: FpContext, a: Ext, b: Ext): Ext {
     if (cb === Class.ZERO) return invalid(ctx);
     if (cb === Class.INFINITY) return INFINITIES[b.sign ^ 1];
     ctx.flags |= Ex.ZE;
-    denormalOperand(ctx, ca, cb);
     return INFINITIES[b.sign ^ 1];
   }
   if (ca === Class.INFINITY) {
@@ -62,7 +62,10 @@ export function fyl2x(ctx: FpContext, a: Ext, b: Ext): Ext {
   const log = S.log2(big(a)), sign = b.sign ^ (log.negative ? 1 : 0);
   if (log.zero || cb === Class.ZERO) return ZEROES[sign];
   const v = S.times(log.value, big(b));
-  return log.exact ? roundExt(ctx, sign, v.exp, v.mant) : inexact(ctx, sign, v);
+  if (!log.exact) return inexact(ctx, sign, v);
+  const product = roundExt(ctx, sign, v.exp, v.mant);
+  ctx.flags |= product.exp === 0 ? Ex.PE | Ex.UE : Ex.PE; // processors do not notice that the logarithm is exact
+  return product;
 }
 
 /** b × log2(a + 1) for |a| < 1 - sqrt(2)/2; beyond, as far as a + 1 is positive, the same function. */
@@ -83,7 +86,10 @@ export function fyl2xp1(ctx: FpContext, a: Ext, b: Ext): Ext {
   if (denormalOperand(ctx, ca, cb)) return a;
   if (ca === Class.ZERO || cb === Class.ZERO) return ZEROES[a.sign ^ b.sign];
   const e = exponentOf(a);
-  if (a.sign && e >= 0) return a; // a + 1 <= 0: undefined
+  if (a.sign && e >= 0) {
+    ctx.flags |= Ex.PE; // a + 1 <= 0: undefined
+    return a;
+  }
   const v = e < -2 || (e === -2 && a.sign === 1) ? logOfOnePlus(a, e) : S.log2(onePlus(a, e)).value;
   return inexact(ctx, a.sign ^ b.sign, S.times(v, big(b)));
 }
@@ -158,6 +164,13 @@ function reduce(a: Ext): Reduced | null {
   };
 }
 
+/** A function's value at a tiny argument: the argument, inexact, and with underflow when it is denormal. */
+function itself(ctx: FpContext, a: Ext): Ext {
+  const v = roundExt(ctx, a.sign, exponentOf(a) - 63, a.sig);
+  ctx.flags |= v.exp === 0 ? Ex.PE | Ex.UE : Ex.PE;
+  return v;
+}
+
 /** Sine and cosine (or tangent and 1) of one argument; `inRange` false: C2 is set and nothing changes. */
 export interface Trig {
   sin: Ext;
@@ -182,6 +195,11 @@ export function trig(ctx: FpContext, a: Ext, kind: number): Trig {
   if (c === Class.ZERO) return { sin: a, cos: ONE, inRange: true };
   if (exponentOf(a) >= 63) return { sin: a, cos: a, inRange: false };
   if (denormalOperand(ctx, c, c)) return { sin: a, cos: a, inRange: true };
+  if (exponentOf(a) < -70) {
+    // The cosine first: an unmasked underflow of the sine must not scale it.
+    const cosine = kind & TrigKind.COS ? inexact(ctx, 0, S.cos(big(a))) : ONE;
+    return { sin: kind === TrigKind.COS ? a : itself(ctx, a), cos: cosine, inRange: true };
+  }
   const r = reduce(a)!;
   const s = S.sin(r.rest), co = S.cos(r.rest);
   const odd = r.quadrant & 1;

@@ -59,7 +59,7 @@ function prem(c: Core, nearest: boolean): void {
   if (isEmpty(c, 0) || isEmpty(c, 1)) return underflow(c, 0);
   const r = remainder(ctx, st(c, 0), st(c, 1), nearest), q = r.quotient;
   deliver(c, 0, r.value);
-  if (ctx.unmasked(BEFORE)) return;
+  if (ctx.unmasked(BEFORE) || q < 0) return;
   const w = L.FSW >> 2;
   c.s.u32[w] = c.s.u32[w] & ~(Sw.C0 | Sw.C1 | Sw.C2 | Sw.C3) | (r.complete ? 0 : Sw.C2) |
     (q & 4 ? Sw.C0 : 0) | (q & 2 ? Sw.C3 : 0) | (q & 1 ? Sw.C1 : 0);
