@@ -22,7 +22,7 @@
 import { Trace } from "./analysis/trace.ts";
 import type { Row } from "./analysis/rows.ts";
 import type { Machine } from "./core/api.ts";
-import { DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "./core/config.ts";
+import { consoleTarget, DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "./core/config.ts";
 import { type Inputs, NoInputs } from "./core/inputs.ts";
 import { createMachine as createRetrovisorMachine } from "./core/machine.ts";
 import { LiveInputs } from "./replay/inputs.ts";
@@ -124,11 +124,6 @@ export function record(
       onConsole?.(device, bytes);
     },
   });
-}
-
-/** The console that unaddressed input goes to: Xen's, or the first serial port where there is a PC around the guest. */
-export function consoleTarget(config: MachineConfig): string {
-  return config.xen && config.platform === "none" ? "xen" : "uart0";
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import project from "../deno.json" with { type: "json" };
-import { harmless } from "../analysis/text.ts";
+import { harmless, harmlessLines } from "../analysis/text.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { note, OutputClosed, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
@@ -66,7 +66,7 @@ function errorExitCode(error: unknown): number {
 
 function sentence(error: unknown): string {
   if (!(error instanceof Error)) return harmless(String(error));
-  if (error.name === "QueryError") return error.message.split("\n").map(harmless).join("\n");
+  if (error.name === "QueryError") return harmlessLines(error.message);
   const text = harmless(error.message.split("\n")[0]);
   if (error instanceof Deno.errors.NotCapable) {
     return `${text.replace(/, run again.*$/, "")}; the program was started without this permission.`;

@@ -56,6 +56,11 @@ async function query(given: Given): Promise<number> {
   }
   const path = tracePath(given, "query");
   const format = formatOption(given.values.format);
+  if (format === "arrow" && Deno.stdout.isTerminal()) {
+    throw new UsageError(
+      "An Arrow stream is binary: send it to a file, retrovisor query ... --format arrow > FILE.",
+    );
+  }
   const sql = await sqlText(given);
   const bundles = [openBundle(path)];
   const sources = new Map<string, TraceSource>([["main", bundleSource(bundles[0])]]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GuestImage } from "../core/config.ts";
+import { consoleTarget, type GuestImage } from "../core/config.ts";
 import { createMachine } from "../core/machine.ts";
 import { demoImage } from "../guests/demo/image.ts";
 import { LiveInputs } from "../replay/inputs.ts";
@@ -70,7 +70,7 @@ function wrapped(words: readonly string[]): string {
 async function run(given: Given): Promise<number> {
   const guest = guestOf(given);
   if (guest.ignored.length > 0) note(`Keys without effect here: ${guest.ignored.join(", ")}.`);
-  const target = guest.config.xen && guest.config.platform === "none" ? "xen" : "uart0";
+  const target = consoleTarget(guest.config);
   const script = readScript(given, target);
   const folder = given.flags.record === false ? null : chooseFolder(guest.config.name, given.values.output);
   if (folder === null && given.values.output !== undefined) {

@@ -4,10 +4,14 @@
  * @module
  */
 import { Bundle } from "../traces/bundle.ts";
+import { MANIFEST_FILE } from "../traces/manifest.ts";
 import { UsageError } from "./exit_code.ts";
 import type { Given } from "./verb.ts";
 
-/** The TRACE argument. @throws UsageError when there is none, or it is no folder */
+/**
+ * The TRACE argument: a recording's folder, or a folder with exactly one recording in it.
+ * @throws UsageError when there is none, or it is no recording
+ */
 export function tracePath(given: Given, verb: string): string {
   const path = given.args[0];
   if (path === undefined || path === "") {
@@ -15,19 +19,38 @@ export function tracePath(given: Given, verb: string): string {
       `${verb} needs a recording: retrovisor ${verb} TRACE; \`retrovisor run\` makes one.`,
     );
   }
-  let isFolder = false;
+  const names = folderNames(path);
+  if (
+    names.includes(MANIFEST_FILE) || names.includes("seals.arrows") ||
+    path.replace(/\/+$/, "").endsWith(".trace")
+  ) {
+    return path;
+  }
+  const inside = names.filter((n) => n.endsWith(".trace")).sort();
+  if (inside.length === 1) return `${path.replace(/\/+$/, "")}/${inside[0]}`;
+  throw new UsageError(
+    inside.length === 0
+      ? `Cannot open ${path}: it holds no recording; \`retrovisor run\` makes them.`
+      : `Cannot open ${path}: it holds ${inside.length} recordings, name one: ${
+        inside.slice(0, 8).join(", ")
+      }.`,
+  );
+}
+
+function folderNames(path: string): string[] {
   try {
-    isFolder = Deno.statSync(path).isDirectory;
+    return [...Deno.readDirSync(path)].map((e) => e.name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UsageError(
-      `Cannot open ${path}: there is no such folder; \`retrovisor run\` makes recordings.`,
-    );
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(
+        `Cannot open ${path}: there is no such folder; \`retrovisor run\` makes recordings.`,
+      );
+    }
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new UsageError(`Cannot open ${path}: a recording is a folder NAME.trace, this is a file.`);
+    }
+    throw error;
   }
-  if (!isFolder) {
-    throw new UsageError(`Cannot open ${path}: a recording is a folder NAME.trace, this is a file.`);
-  }
-  return path;
 }
 
 /** At most `most` positional arguments. @throws UsageError */

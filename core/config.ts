@@ -81,6 +81,11 @@ export const DEFAULT_CONFIG: MachineConfig = {
   sampleInterval: 0,
 };
 
+/** The console that unaddressed input goes to: Xen's, or the first serial port where there is a PC around the guest. */
+export function consoleTarget(config: MachineConfig): string {
+  return config.xen && config.platform === "none" ? "xen" : "uart0";
+}
+
 /** A guest image, configuration, or trace that cannot be used: one sentence with what, where, and what to do next. */
 export class GuestError extends Error {
   /** Always "GuestError". */
