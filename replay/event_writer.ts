@@ -19,7 +19,9 @@ export function consoleText(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return new TextDecoder("iso-8859-1").decode(bytes);
+    let text = "";
+    for (const b of bytes) text += String.fromCharCode(b);
+    return text;
   }
 }
 

@@ -37,6 +37,7 @@ export class FakeMachine implements Machine {
   readonly #event = new ExitEvent();
   readonly #end: number;
   readonly #exitEvery: number;
+  readonly #halts: boolean;
   #inputSeq = 0;
 
   constructor(readonly config: MachineConfig, readonly images: GuestImage[], readonly inputs: Inputs) {
@@ -46,6 +47,7 @@ export class FakeMachine implements Machine {
     };
     this.#end = number("end", 200_000);
     this.#exitEvery = number("every", 97);
+    this.#halts = number("awake", 0) === 0;
     this.mem.map(0, PAGES * 4096);
     this.mem.map(PAGES * 4096, 4096, "rom");
     this.mem.write(PAGES * 4096, images[0].bytes, true);
@@ -128,7 +130,7 @@ export class FakeMachine implements Machine {
       });
     }
     if (x % 9001 === 0) this.skippedNs += 5000;
-    if (x % 30011 === 0) this.halted = 1;
+    if (x % 30011 === 0 && this.#halts) this.halted = 1;
     if (x % 40009 === 0) this.mem.unmap((x >>> 8) % PAGES * 4096);
     if (x % 40009 === 1) this.mem.map((x >>> 8) % PAGES * 4096, 4096);
   }
