@@ -22,7 +22,6 @@ export const Gntst = {
   permission_denied: -8,
   bad_page: -9,
   bad_copy_arg: -10,
-  address_too_big: -11,
   eagain: -12,
 } as const;
 
@@ -95,10 +94,8 @@ function setupTable(x: Xen, c: Call): number {
   else if (!x.grants.setup(frames)) status = Gntst.general_error;
   else {
     for (let i = 0; i < frames; i++) {
-      const gfn = x.grants.frameGfn(i);
-      // A frame that is not mapped has no number; the 32-bit ABI cannot even say so.
-      if (gfn < 0 && !c.is64) status = Gntst.address_too_big;
-      else if (!c.writeLong(list + i * c.long, gfn)) status = Gntst.bad_virt_addr;
+      // A frame that is not mapped has the invalid frame number, all ones.
+      if (!c.writeLong(list + i * c.long, x.grants.frameGfn(i))) status = Gntst.bad_virt_addr;
     }
   }
   return c.write16(c.ptr(1) + 8, status & 0xffff) ? 0 : -Errno.EFAULT;

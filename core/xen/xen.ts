@@ -159,6 +159,7 @@ export class Xen implements Snapshottable {
   /** A vCPU was started by INIT-SIPI rather than by VCPUOP_up. */
   started(vcpu: number): void {
     const v = this.vcpus[vcpu];
+    if (v.up) return;
     v.initialised = v.up = true;
     this.time.runstate(v, Runstate.RUNNABLE);
   }
