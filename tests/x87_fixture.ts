@@ -33,7 +33,9 @@ export interface X87Result {
   memory: Uint8Array;
 }
 
-const CASE_BYTES = 16 + 4 + 108 + 16, RESULT_BYTES = 8 + 108 + 16;
+/** Bytes of the memory operand's area. */
+export const MEMORY_BYTES = 512;
+const CASE_BYTES = 16 + 4 + 108 + MEMORY_BYTES, RESULT_BYTES = 8 + 108 + MEMORY_BYTES;
 
 /** Builds the native program into a temporary folder and answers its path. */
 export async function buildHost(): Promise<string> {
@@ -53,10 +55,14 @@ export async function runHost(program: string, cases: X87Case[]): Promise<X87Res
   const writer = child.stdin.getWriter();
   const [, output] = await Promise.all([writer.write(input).then(() => writer.close()), child.output()]);
   if (!output.success || output.stdout.length !== RESULT_BYTES * cases.length) {
-    throw new Error(`host program failed after ${output.stdout.length / RESULT_BYTES} of ${cases.length} cases`);
+    throw new Error(
+      `host program failed after ${output.stdout.length / RESULT_BYTES} of ${cases.length} cases`,
+    );
   }
   const bytes = output.stdout;
-  return cases.map((_, n) => decode(new DataView(bytes.buffer, bytes.byteOffset + n * RESULT_BYTES, RESULT_BYTES)));
+  return cases.map((_, n) =>
+    decode(new DataView(bytes.buffer, bytes.byteOffset + n * RESULT_BYTES, RESULT_BYTES))
+  );
 }
 
 function encode(t: X87Case, v: DataView): void {
@@ -85,7 +91,7 @@ function decode(v: DataView): X87Result {
     fsw: v.getUint16(12, true),
     ftw: v.getUint16(16, true),
     regs,
-    memory: new Uint8Array(v.buffer.slice(v.byteOffset + 116, v.byteOffset + 132)),
+    memory: new Uint8Array(v.buffer.slice(v.byteOffset + 116, v.byteOffset + 116 + MEMORY_BYTES)),
   };
 }
 
@@ -125,13 +131,13 @@ export class OurFpu {
       fsw: after,
       ftw: fullTagWord(this.core),
       regs,
-      memory: mem.read(OPERAND, 16),
+      memory: mem.read(OPERAND, MEMORY_BYTES),
     };
   }
 
-  /** Executes instruction bytes (x87 escape and ModRM); answers the vector of a fault, or null. */
+  /** Executes instruction bytes (x87 escape and ModRM, or 0F AE and ModRM); answers the vector of a fault, or null. */
   execute(code: number[], size = 4): number | null {
-    const { s } = this.core, at = L.CODE, memory = code[1] < 0xc0;
+    const { s } = this.core, at = L.CODE, memory = code[0] === 0x0f || code[1] < 0xc0;
     s.u8.fill(0, at, at + 40);
     s.view.setUint16(at + REC.OP, memory ? OPF_MEM : 0, true);
     s.u8[at + REC.OPSIZE] = size;
@@ -140,9 +146,11 @@ export class OurFpu {
     s.u8[at + REC.SEG] = 3 * L.SEG_SIZE;
     s.u8[at + REC.LEN] = 2;
     s.setNum(at + REC.DISP, OPERAND);
+    s.u32[(at + REC.RIP_LO) >> 2] = s.word(L.RIP);
     s.u32[(at + REC.IMM) >> 2] = code[0] | code[1] << 8;
     this.#insn.at = at;
-    const fault = faultOf(() => x87Ops.x87!(this.core, this.#insn));
+    const op = code[0] !== 0x0f ? x87Ops.x87! : code[2] >> 3 === 0 ? x87Ops.fxsave! : x87Ops.fxrstor!;
+    const fault = faultOf(() => op(this.core, this.#insn));
     return fault === null ? null : fault.vector;
   }
 }
