@@ -154,7 +154,8 @@ export class RetrovisorMachine implements Machine {
       this.#stopped(cpu.run(this.#plan(icountLimit)));
       const ran = clock.icount - before;
       if (ran > 0) this.#idleJumps = 0;
-      scheduler.ran(ran);
+      // A single vCPU has no turns: its slices end where the caller says, which must not show in the state.
+      if (vcpus.all.length > 1) scheduler.ran(ran);
       this.#boundaries();
     }
   }
