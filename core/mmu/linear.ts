@@ -7,7 +7,9 @@
  * @module
  */
 import { raise, Vec } from "../cpu/hooks.ts";
+import * as L from "../layout.ts";
 import { PAGE_SIZE } from "./physmem.ts";
+import { tlbIndex } from "./tlb.ts";
 import { SUPERVISOR_SET, Translator } from "./translate.ts";
 import { Access } from "./walk.ts";
 
@@ -127,27 +129,43 @@ export class LinearMemory extends Translator {
     if (lo & (size - 1) && !supervisor && this.checksAlignment) raise(Vec.AC, 0);
   }
 
+  /** Word index of the TLB entry to probe; in the set for alignment-checked accesses nothing ever hits. */
+  #entry(lo: number, hi: number, supervisor: boolean): number {
+    const set = supervisor ? L.TLB : this.tlb.m[L.TLB_BASE >> 2];
+    return (set >> 2) + (tlbIndex(lo, hi) << 3);
+  }
+
   /** Host offset for a read inside one backed page; -1 otherwise. Raises when not translated. */
   #readable(la: number, size: number, supervisor: boolean): number {
-    const lo = la | 0, hi = Math.floor(la / TWO32) | 0;
+    const lo = la | 0, hi = Math.floor(la / TWO32) | 0, m = this.tlb.m, e = this.#entry(lo, hi, supervisor);
+    if (m[e] === (lo & ~0xfff) && m[e + 1] === hi && (lo & 0xfff) + size <= PAGE_SIZE) {
+      return (lo + m[e + 6]) >>> 0;
+    }
+    return this.#readableSlow(lo, hi, size, supervisor);
+  }
+
+  #readableSlow(lo: number, hi: number, size: number, supervisor: boolean): number {
     this.#checkAlignment(lo, size, supervisor);
     if ((lo & 0xfff) + size > PAGE_SIZE) return -1;
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
-    const m = this.tlb.m, e = this.tlb.entry(set, lo, hi);
-    if (m[e] === (lo & ~0xfff) && m[e + 1] === hi) return (lo + m[e + 6]) >>> 0;
-    const page = this.resolve(lo, hi, Access.READ, set, false);
+    const page = this.resolveCached(lo, hi, Access.READ, set, false);
     if (page < 0) this.raisePending();
     return this.mem.host(page * PAGE_SIZE + (lo & 0xfff));
   }
 
   /** Host offset for a write inside one page of RAM that holds no code; -1 otherwise. */
   #writable(la: number, size: number, supervisor: boolean): number {
-    const lo = la | 0, hi = Math.floor(la / TWO32) | 0;
+    const lo = la | 0, hi = Math.floor(la / TWO32) | 0, m = this.tlb.m, e = this.#entry(lo, hi, supervisor);
+    if (m[e + 2] === (lo & ~0xfff) && m[e + 3] === hi && (lo & 0xfff) + size <= PAGE_SIZE) {
+      return (lo + m[e + 6]) >>> 0;
+    }
+    return this.#writableSlow(lo, hi, size, supervisor);
+  }
+
+  #writableSlow(lo: number, hi: number, size: number, supervisor: boolean): number {
     this.#checkAlignment(lo, size, supervisor);
     if ((lo & 0xfff) + size > PAGE_SIZE) return -1;
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
-    const m = this.tlb.m, e = this.tlb.entry(set, lo, hi);
-    if (m[e + 2] === (lo & ~0xfff) && m[e + 3] === hi) return (lo + m[e + 6]) >>> 0;
     const page = this.resolveCached(lo, hi, Access.WRITE, set, false);
     if (page < 0) this.raisePending();
     if (page < 1 << 20 && (this.mem.rom[page] || this.mem.code[page])) return -1;

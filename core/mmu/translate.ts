@@ -21,6 +21,7 @@ export const Unresolved = {
 /** The set of a supervisor whose SMAP is not suspended: also used for implicit supervisor accesses. */
 export const SUPERVISOR_SET = 0;
 const SUSPENDED_SET = 2, ALIGNED_SET = 3;
+const SET_SHIFT = Math.log2(L.TLB_SET_SIZE);
 
 const TWO32 = 0x1_0000_0000;
 
@@ -66,7 +67,7 @@ export class Translator {
 
   /** The set in use for explicit accesses: `SUPERVISOR_SET`, `USER_SET` or the one with SMAP suspended. */
   currentSet(): number {
-    const set = (this.s.i32[L.TLB_BASE >> 2] - L.TLB) / L.TLB_SET_SIZE | 0;
+    const set = (this.s.i32[L.TLB_BASE >> 2] - L.TLB) >> SET_SHIFT;
     return set === ALIGNED_SET ? USER_SET : set;
   }
 
