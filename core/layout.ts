@@ -43,7 +43,7 @@ export const MODE = 0x0cc;
 export const LINK_SLOT = 0x0d0;
 /** Current privilege level, i32. */
 export const CPL = 0x0d4;
-/** 1 while the next instruction boundary inhibits interrupts (STI, MOV SS), i32. */
+/** What the next instruction boundary inhibits: `STI_SHADOW`, `STACK_SHADOW` (`core/cpu/core.ts`) or 0, i32. */
 export const INT_SHADOW = 0x0d8;
 /** 1 while the instruction in hand may touch MMIO or rewrite code (it is alone in its block), i32. */
 export const ALONE = 0x0dc;

@@ -8,6 +8,12 @@ import type { CpuidPolicy } from "./cpuid.ts";
 import type { CpuHooks } from "./hooks.ts";
 import type { CpuState } from "./state.ts";
 
+/**
+ * Values of the state word `INT_SHADOW`: after STI, external interrupts wait for one instruction; after MOV SS or POP SS
+ * debug exceptions wait, too (SDM volume 3, 6.8.3).
+ */
+export const STI_SHADOW = 1, STACK_SHADOW = 2;
+
 /** What system operations may use. */
 export interface Core {
   readonly s: CpuState;

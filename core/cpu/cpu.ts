@@ -7,7 +7,7 @@ import * as L from "../layout.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
 import { CodeCache } from "./code_cache.ts";
-import type { Core } from "./core.ts";
+import { type Core, STACK_SHADOW } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 import { allForms, Decoder } from "./decode/decoder.ts";
 import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
@@ -44,7 +44,9 @@ const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT
 const SLICE = 1 << 20;
 
 /** System operations that enter interrupt handlers. */
-const INTERRUPTS = new Set((["int_n", "int3", "into", "icebp"] as const).map((name) => SYS_OPS.indexOf(name)));
+const INTERRUPTS = new Set(
+  (["int_n", "int3", "into", "icebp"] as const).map((name) => SYS_OPS.indexOf(name)),
+);
 
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
 export class Cpu implements Core {
@@ -215,7 +217,7 @@ export class Cpu implements Core {
         counter.icount = this.#horizon - bud;
         return;
       case Leave.SYS:
-        counter.icount = this.#horizon - bud - 1;
+        counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         return this.#system(rec);
       case Leave.BUDGET:
       case Leave.STOP:
@@ -277,6 +279,10 @@ export class Cpu implements Core {
     u32[L.FLAGS >> 2] &= ~Fl.RF;
     if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
     if (trap && !this.#interruptTaken()) this.pendingDb |= 0x4000;
+    if (i32[L.INT_SHADOW >> 2] === STACK_SHADOW) {
+      this.pendingDb &= ~0x4000; // no single-step trap here; breakpoints wait for the next instruction
+      return;
+    }
     if (this.pendingDb) this.#debugTrap();
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import * as L from "../../layout.ts";
-import type { Core } from "../core.ts";
+import { type Core, STACK_SHADOW } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
 import { Attr, Cr4, Fl, Seg } from "../state.ts";
@@ -35,7 +35,7 @@ function moveToSegment(c: Core, i: Insn): void {
   const seg = segmentOf(i);
   if (seg === Seg.CS || seg > Seg.GS) raise(Vec.UD);
   loadSegment(c, seg, readRm(c, i, 2));
-  if (seg === Seg.SS) c.s.i32[L.INT_SHADOW >> 2] = 1;
+  if (seg === Seg.SS) c.s.i32[L.INT_SHADOW >> 2] = STACK_SHADOW;
 }
 
 function popSegment(c: Core, i: Insn): void {
@@ -45,7 +45,7 @@ function popSegment(c: Core, i: Insn): void {
   stack.bits = bits;
   stack.sp = sp;
   stack.commit(c);
-  if (seg === Seg.SS) c.s.i32[L.INT_SHADOW >> 2] = 1;
+  if (seg === Seg.SS) c.s.i32[L.INT_SHADOW >> 2] = STACK_SHADOW;
 }
 
 function pushSegment(c: Core, i: Insn): void {
