@@ -63,6 +63,31 @@ export class ApicBus {
     }
   }
 
+  /**
+   * Sends what a local APIC's interrupt command register says (SDM figure 11-12).
+   * @returns false for an illegal vector, of which the sender's ESR tells
+   */
+  sendIpi(from: LocalApic, lo: number, hi: number): boolean {
+    const mode = lo >> 8 & 7, vector = lo & 0xff, shorthand = lo >> 18 & 3;
+    if ((mode === Delivery.FIXED || mode === Delivery.LOWEST) && vector < 16) return false;
+    if (mode === Delivery.INIT && (lo & 0xc000) === 0x8000) return true; // level de-assert: nothing since the P6
+    const m: ApicMessage = {
+      mode,
+      vector,
+      level: false,
+      logical: (lo & 0x800) !== 0,
+      dest: from.x2apic ? hi >>> 0 : hi >>> 24,
+      dest8: !from.x2apic,
+      source: "ipi",
+    };
+    if (shorthand === 0) this.deliver(m);
+    else if (shorthand === 1) this.signal(from, m);
+    else {
+      for (const a of this.lapics) if (a.enabled && (shorthand === 2 || a !== from)) this.signal(a, m);
+    }
+    return true;
+  }
+
   /** A local APIC ended a level-triggered interrupt. */
   eoi(vector: number): void {
     for (const f of this.onEoi) f(vector);

@@ -58,7 +58,10 @@ function directory(files: [string, Uint8Array][]): Uint8Array {
 export interface FwCfgOptions {
   memoryBytes: number;
   vcpus: number;
-  /** Named items on top of "etc/e820" and "etc/show-boot-menu" (0: SeaBIOS does not wait for a key). */
+  /**
+   * Named items on top of "etc/e820", "etc/show-boot-menu" (0: SeaBIOS does not wait for a key) and
+   * "etc/boot-fail-wait" (-1: it does not reboot when there is nothing to boot).
+   */
   files?: Record<string, Uint8Array>;
 }
 
@@ -72,6 +75,7 @@ export class FwCfg implements PortHandler, Snapshottable {
   constructor(host: DeviceHost, options: FwCfgOptions) {
     const files: [string, Uint8Array][] = Object.entries({
       "etc/e820": e820(options.memoryBytes),
+      "etc/boot-fail-wait": little(0xffff_ffff, 4),
       "etc/show-boot-menu": little(0, 2),
       ...options.files,
     }).sort(([a], [b]) => a < b ? -1 : 1);

@@ -145,8 +145,8 @@ export class LapicPlatform implements Platform {
     a.vector = apic.pending();
     if (a.vector < 0) return a;
     apic.ack();
-    a.source = apic.sources[a.vector];
-    a.raisedIcount = apic.raisedIcount[a.vector];
+    a.source = apic.source(a.vector);
+    a.raisedIcount = apic.raisedIcount(a.vector);
     return a;
   }
 
