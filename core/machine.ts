@@ -183,7 +183,10 @@ export class RetrovisorMachine implements Machine {
     limit = Math.min(limit, (Math.floor(clock.icount / EPOCH) + 1) * EPOCH);
     if (this.vcpus.all.length > 1) limit = Math.min(limit, clock.icount + this.scheduler.left);
     const due = inputs.nextDue();
-    if (due !== null && due.icount > clock.icount) limit = Math.min(limit, due.icount);
+    if (due !== null) {
+      const at = Math.max(due.icount, clock.icountAt(due.timeNs));
+      if (at > clock.icount) limit = Math.min(limit, at);
+    }
     return limit;
   }
 

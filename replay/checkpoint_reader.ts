@@ -4,7 +4,7 @@
  * @module
  */
 import type { Machine } from "../core/api.ts";
-import { PAGE_SHIFT, PAGE_SIZE } from "../core/mmu/physmem.ts";
+import { PAGE_SIZE } from "../core/mmu/physmem.ts";
 import type { Bundle } from "../traces/bundle.ts";
 import { RowCursor } from "../traces/cursor.ts";
 import { TraceError } from "../traces/errors.ts";
@@ -106,8 +106,7 @@ function restoreContents(bundle: Bundle, machine: Machine, map: MemoryMap, hashe
       stored.push(gfn);
       continue;
     }
-    const at = mem.hostPage[gfn] << PAGE_SHIFT >>> 0;
-    if (mem.u8.subarray(at, at + PAGE_SIZE).some((b) => b !== 0)) mem.write(gfn * PAGE_SIZE, zero, true);
+    if (!hasher.isZero(gfn)) mem.write(gfn * PAGE_SIZE, zero, true);
     hasher.set(gfn, map.kinds[gfn], ZERO_PAGE_HASH);
   }
   stored.sort((a, b) => map.ids[a] - map.ids[b]);

@@ -51,7 +51,7 @@ export class StateHasher {
         continue;
       }
       const kind = this.mem.rom[gfn] ? PageKindCode.rom : PageKindCode.ram;
-      const zero = this.#isZero(host);
+      const zero = this.isZero(gfn);
       const at = host << PAGE_SHIFT >>> 0;
       const hash = zero ? ZERO_PAGE_HASH : sha256(this.mem.u8.subarray(at, at + PAGE_SIZE));
       this.set(gfn, kind, hash);
@@ -96,8 +96,9 @@ export class StateHasher {
     return hash.digest();
   }
 
-  #isZero(host: number): boolean {
-    const from = host * (PAGE_SIZE / 4), words = this.#words;
+  /** True when a backed page holds only zeros. */
+  isZero(gfn: number): boolean {
+    const from = this.mem.hostPage[gfn] * (PAGE_SIZE / 4), words = this.#words;
     for (let i = from; i < from + PAGE_SIZE / 4; i++) if (words[i] !== 0) return false;
     return true;
   }
