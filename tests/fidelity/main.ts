@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { hostMain } from "./host_main.ts";
+import { xtfMain } from "./xtf.ts";
 
 const HELP = `Prove the processor and the machine against things not written here.
 
@@ -17,13 +18,16 @@ Usage: deno task fidelity MODE [OPTION]...
     --groups LIST     int,x87,mmx,fxsr,sse,sse2,sse3,ssse3,sse4,invalid (default: int,invalid)
     --show N          mismatches to print, one per mnemonic (default: 10)
     --strict          compare undefined flags too
+
+  --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
+    --only TEXT       only tests whose name contains TEXT
 `;
 
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
     boolean: ["help", "host", "strict"],
-    string: ["seconds", "seed", "case", "groups", "show"],
+    string: ["seconds", "seed", "case", "groups", "show", "xtf", "only"],
     default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10" },
   });
   if (options.help) {
@@ -40,6 +44,7 @@ export async function main(args: string[]): Promise<number> {
       strict: options.strict,
     });
   }
+  if (options.xtf) return await xtfMain(options.xtf, options.only ?? "");
   console.error(HELP);
   return 2;
 }
