@@ -4,15 +4,15 @@
  * @module
  */
 import * as L from "../layout.ts";
-import { MODE_FLAT, MODE_STACK32 } from "./decode/decoder.ts";
-import { Attr, type CpuState, Seg } from "./state.ts";
+import { MODE_FLAT, MODE_MMX, MODE_SHIFT, MODE_SSE, MODE_STACK32 } from "./decode/decoder.ts";
+import { Attr, type CpuState, Cr0, Cr4, Seg } from "./state.ts";
 
 /** Segments that must be plain for the flat forms. */
 const DATA = [Seg.ES, Seg.SS, Seg.DS] as const;
 /** Most (base, limit) pairs of CS that get a number of their own; beyond, decoded code is dropped and numbering restarts. */
 const IDS_MAX = 1 << 16;
 
-/** Recomputes the state word `MODE`: bits 0-3 as `decoder.ts` names them, above them a number for CS base and limit. */
+/** Recomputes the state word `MODE`: the low bits as `decoder.ts` names them, above them a number for CS base and limit. */
 export class ModeTracker {
   readonly #ids = new Map<string, number>();
   #lastBase = NaN;
@@ -22,17 +22,19 @@ export class ModeTracker {
   /** @param forget drops every decoded block: the numbers are about to be given out again */
   constructor(readonly s: CpuState, readonly forget: () => void) {}
 
-  /** Sets `MODE` from CS, SS, DS, ES and EFER. */
+  /** Sets `MODE` from CS, SS, DS, ES, EFER, CR0 and CR4. */
   update(): void {
     const { s } = this, cs = s.segAttr(Seg.CS);
+    let mode = 0;
+    if (!(s.cr0 & (Cr0.EM | Cr0.TS))) mode = s.cr4 & Cr4.OSFXSR ? MODE_MMX | MODE_SSE : MODE_MMX;
     if (s.longMode && cs & Attr.L) {
-      s.i32[L.MODE >> 2] = 2;
+      s.i32[L.MODE >> 2] = mode | 2;
       return;
     }
-    let mode = cs & Attr.DB ? 1 : 0;
+    if (cs & Attr.DB) mode |= 1;
     if (DATA.every((seg) => this.#plain(seg))) mode |= MODE_FLAT;
     if (s.segAttr(Seg.SS) & Attr.DB) mode |= MODE_STACK32;
-    s.i32[L.MODE >> 2] = mode | this.#codeSegment() << 4;
+    s.i32[L.MODE >> 2] = mode | this.#codeSegment() << MODE_SHIFT;
   }
 
   /** Base 0, limit 4 GiB, writable, present, expand-up. */

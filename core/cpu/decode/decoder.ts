@@ -34,8 +34,11 @@ export const Decoded = {
   TOO_LONG: 2,
 } as const;
 
-/** Decoding mode word: bits 0-1 code size (0: 16, 1: 32, 2: 64), bit 2 flat data segments, bit 3 32-bit stack. */
-export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_BITS = 15;
+/**
+ * Decoding mode word: bits 0-1 code size (0: 16, 1: 32, 2: 64), bit 2 flat data segments, bit 3 32-bit stack, bit 4 SSE
+ * and bit 5 MMX instructions may execute (CR0.EM, CR0.TS, CR4.OSFXSR). Above them a number for the code segment.
+ */
+export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_SSE = 16, MODE_MMX = 32, MODE_SHIFT = 6;
 
 const MAPS = addVectorMaps({ secondary: SECONDARY, map38: MAP_38, map3a: MAP_3A });
 const primary = parseMap(PRIMARY), secondary = parseMap(MAPS.secondary);
@@ -48,8 +51,9 @@ const undefinedEntry = parseEntry("@ud")!,
   div64 = parseEntry("@div64 Ev")!,
   idiv64 = parseEntry("@idiv64 Ev")!;
 const cmpxchg16b = parseEntry("@cmpxchg16b M ;lock cpu=cx16")!;
+const sseOff = parseEntry("@vector_off ;imm1")!, mmxOff = parseEntry("@vector_off ;imm0")!;
 const extras = [movsxd, arpl, nop, pause, undefinedEntry, div64, idiv64, cmpxchg16b];
-const OP_X87 = SYS_OPS.indexOf("x87");
+const OP_X87 = SYS_OPS.indexOf("x87"), OP_SSE_FP = SYS_OPS.indexOf("sse_fp");
 
 /** Instructions that end a block. */
 const ENDS_BLOCK = new Set(["sys", "jmp", "jcc", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret"]);
@@ -138,6 +142,8 @@ export class Decoder {
   #prefix66 = false;
   #repPrefix = 0;
   #opcode = 0;
+  #mode = 0;
+  #map = 0;
   #jump = false;
   #moffs = false;
 
@@ -153,6 +159,7 @@ export class Decoder {
    */
   decode(buf: Uint8Array, pos: number, avail: number, mode: number): number {
     this.#buf = buf;
+    this.#mode = mode;
     this.#pos = pos;
     this.#end = pos + Math.min(avail, 15);
     this.#overrun = false;
@@ -183,12 +190,17 @@ export class Decoder {
     if (this.#rex & 8) c.opsize = 64;
     else if (this.#prefix66) c.opsize = size === 0 ? 32 : 16;
     let spec: ParsedSpec;
+    this.#map = 0;
     if (op !== 0x0f) spec = this.#primarySpec(op);
     else {
       op = this.#u8();
-      if (op === 0x38) spec = map38[op = this.#u8()];
-      else if (op === 0x3a) spec = map3a[op = this.#u8()];
-      else spec = secondary[op];
+      if (op === 0x38) {
+        this.#map = 1;
+        spec = map38[op = this.#u8()];
+      } else if (op === 0x3a) {
+        this.#map = 2;
+        spec = map3a[op = this.#u8()];
+      } else spec = secondary[op];
     }
     this.#opcode = op;
     this.#finish(spec, mode);
@@ -298,6 +310,10 @@ export class Decoder {
     if (entry.feature !== "" && !this.has(entry.feature)) {
       if (entry.otherwise === "") return this.#ud();
       this.name = entry.otherwise;
+    }
+    if (entry.vector !== "" && !(this.#mode & (entry.vector === "sse" ? MODE_SSE : MODE_MMX))) {
+      this.name = "sys";
+      return entry.vector === "sse" ? sseOff : mmxOff;
     }
     return entry;
   }
@@ -479,6 +495,9 @@ export class Decoder {
       if (!this.context.code64) target = this.opsize === 16 ? target & 0xffff : target >>> 0;
       ilo = target | 0;
       ihi = Math.floor(target / 0x1_0000_0000) | 0;
+    } else if (e.sys === OP_SSE_FP) {
+      const prefix = this.#repPrefix === 0xf3 ? 2 : this.#repPrefix === 0xf2 ? 3 : this.#prefix66 ? 1 : 0;
+      ihi = this.#opcode | prefix << 8 | this.#map << 12;
     } else if (e.sys === OP_X87) ilo = this.#opcode | this.#modrm << 8;
     else if (e.imm >= 0) ilo = e.imm;
     if (LINKED.has(this.name)) dlo = dhi = 0;

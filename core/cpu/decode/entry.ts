@@ -23,6 +23,8 @@ export interface Entry {
   /** CPUID feature needed, or "". `otherwise` is the name used without it, or "" for #UD. */
   feature: string;
   otherwise: string;
+  /** "sse" or "mmx" when the entry has operands of that kind, else "". */
+  vector: "" | "sse" | "mmx";
   /** Handler indexes by form variant, filled by the decoder as it meets them. */
   handlers: Int32Array;
 }
@@ -61,6 +63,11 @@ export function parseEntry(line: string): Entry | null {
     imm,
     feature,
     otherwise,
+    vector: operands.some((o) => /^[VWU]/.test(o))
+      ? "sse"
+      : operands.some((o) => /^[PQN]/.test(o))
+      ? "mmx"
+      : "",
     handlers: new Int32Array(VARIANTS).fill(-1),
   };
 }

@@ -12,6 +12,7 @@ import { muldiv } from "./muldiv.ts";
 import { shifts } from "./shift.ts";
 import { stack } from "./stack.ts";
 import { strings } from "./strings.ts";
+import { vector } from "./vector.ts";
 
 /** Semantic functions by the name that decode tables use. */
 export const SEMANTICS: Readonly<Record<string, Semantic>> = {
@@ -23,4 +24,5 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...shifts,
   ...stack,
   ...strings,
+  ...vector,
 };

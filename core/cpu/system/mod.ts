@@ -12,6 +12,7 @@ import { portOps } from "./ports.ts";
 import { segmentOps } from "./segment_ops.ts";
 import { transferOps } from "./transfer.ts";
 import { x87Ops } from "../x87/mod.ts";
+import { vectorOffOps } from "../sse/off.ts";
 
 /** What each system operation does. */
 export const SYSTEM_OPERATIONS: SysOpTable = {
@@ -23,4 +24,5 @@ export const SYSTEM_OPERATIONS: SysOpTable = {
   ...segmentOps,
   ...transferOps,
   ...x87Ops,
+  ...vectorOffOps,
 };

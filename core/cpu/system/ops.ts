@@ -108,8 +108,9 @@ export const SYS_OPS = [
   "emms", // 0F 77
   "pkru", // 0F 01 EE/EF RDPKRU/WRPKRU
   "invpcid", // 66 0F 38 82
-  "sse_fp", // SSE arithmetic done in TypeScript: immHi = form (see semantics/sse), imm = immediate byte
+  "sse_fp", // SSE arithmetic done in TypeScript: immHi = opcode | prefix << 8 | map << 12, imm = immediate byte
   "wbnoinvd",
+  "vector_off", // an MMX (imm 0) or SSE (imm 1) instruction while CR0.EM, CR0.TS or CR4.OSFXSR forbids it
 ] as const;
 
 /** Name of a system operation. */
