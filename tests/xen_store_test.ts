@@ -26,6 +26,14 @@ class Client {
   }
   kick(): void {
     assertEquals(this.g.call(HC.evtchn, 4, this.g.put(0x6000, 1)), 0);
+    this.settle();
+  }
+  /** Lets time pass until the daemon has nothing more to do. */
+  settle(): void {
+    const { clock } = this.g.host;
+    for (let i = 0; i < 10_000 && clock.nextNs() < Infinity; i++) {
+      this.g.advance(clock.nextNs() - clock.now());
+    }
   }
   receive(): { type: number; id: number; text: string }[] {
     for (;;) {
@@ -175,6 +183,7 @@ Deno.test("xenstore watches fire at once, on changes at and below, and relative 
   ]);
   c.send(T.WATCH, "control/shutdown\0FE\0");
   c.g.xen.store.toolsWrite("/local/domain/1/control/shutdown", "poweroff");
+  c.settle();
   assertEquals(texts(c.receive()), [[T.WATCH_EVENT, "control/shutdown\0FE\0"]]);
   assertEquals(c.ask(T.READ, "control/shutdown\0"), "poweroff");
   assertEquals([c.ask(T.UNWATCH, "data\0tok\0"), c.ask(T.UNWATCH, "data\0tok\0")], ["OK\0", "!ENOENT"]);
@@ -194,6 +203,23 @@ Deno.test("xenstore bounds nodes, watches, and transactions of a guest", () => {
   let touched = 0;
   while (touched < 3000 && c.ask(T.READ, `data/x${touched}\0`, t) === "!ENOENT") touched++;
   assertEquals(touched, 1024);
+});
+
+Deno.test("xenstore answers in steps, each with its event", () => {
+  const c = new Client(), { g } = c, clock = g.host.clock;
+  g.place(0, 0, 0x80);
+  g.put(RING, T.READ, 1, 0, 6);
+  g.text(RING + 16, "domid\0");
+  g.put(REQ_PROD, 22);
+  g.call(HC.evtchn, 4, g.put(0x6000, 1));
+  const steps: number[][] = [];
+  while (clock.nextNs() < Infinity) {
+    g.mem.write8(0x80800, 0);
+    g.advance(clock.nextNs() - clock.now());
+    steps.push([clock.now(), g.mem.read8(0x80800) >> 1, ...g.get(RING + 2048, 1), ...g.get(RSP_PROD, 1)]);
+  }
+  // Header taken, path taken, header sent, value sent.
+  assertEquals(steps, [[500, 1, 16, 0], [512, 1, 22, 0], [524, 1, 22, 16], [536, 1, 22, 17]]);
 });
 
 Deno.test("xenstore ignores a guest that breaks the protocol", () => {

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Json } from "../bus.ts";
+import type { Timer } from "../clock.ts";
 import type { MachineConfig } from "../config.ts";
 import { BACKEND_DOMID, CONSOLE_GFN, CONSOLE_PORT, GUEST_DOMID, STORE_GFN, STORE_PORT } from "./abi.ts";
 import type { EventChannels } from "./events.ts";
@@ -20,40 +21,53 @@ const HEADER = 16;
 const RING_GPA = STORE_GFN * 4096;
 /** The daemon's end of the event channel. */
 const BACKEND_PORT = 20;
+/**
+ * The daemon lives in another domain: virtual time until it looks after an event, and between its steps (it takes a
+ * request, then writes header and payload of the reply; each with an event). Guests see replies come as they do on
+ * real Xen: they may have to ask again, and wait. With these values XTF's selftest makes as many calls as there.
+ */
+export const STORE_WAKE_NS = 500, STORE_STEP_NS = 12;
 
 /** Moves messages between the guest's ring and the store. */
 export class StoreRing {
   readonly store = new Store();
   readonly port: number;
-  /** Bytes of a request that has not arrived whole, and of replies that did not fit the ring yet. */
+  /** Bytes of a request that has not arrived whole. */
   #partial: Uint8Array = new Uint8Array(0);
+  /** Rest of the header or payload being sent, and the payload that follows the header. */
   #unsent: Uint8Array = new Uint8Array(0);
+  #payload: Uint8Array = new Uint8Array(0);
   /** The guest broke the protocol: the daemon ignores it from then on. */
   #ignored = false;
+  readonly #timer: Timer;
 
   constructor(readonly host: XenHost, readonly events: EventChannels) {
-    this.port = events.connectBackend(BACKEND_PORT, () => this.service());
+    this.#timer = host.clock.timer("xen-store", () => this.#step());
+    this.port = events.connectBackend(BACKEND_PORT, () => this.#wake());
     buildDomain(this.store.tree, host.config);
   }
 
   /** A write by the tools, for instance control/shutdown under /local/domain/1; the guest's watches fire. */
   toolsWrite(path: string, value: string): void {
     this.store.toolsWrite(path, value);
-    this.service();
+    if (this.store.out.length > 0) this.#wake();
   }
 
-  /** The daemon looks at the ring. Each round takes or gives at least a byte, and the guest does not run meanwhile. */
-  service(): void {
-    if (this.#ignored || this.host.mem.host(RING_GPA) < 0) return;
-    let moved = false;
-    for (let rounds = 0; rounds < 2 * RING; rounds++) {
-      const sent = this.#send();
-      const taken = !this.#ignored && this.#unsent.length === 0 && this.store.out.length === 0 &&
-        this.#take();
-      if (!sent && !taken) break;
-      moved = true;
-    }
-    if (moved) this.events.notifyGuest(this.port, BACKEND_PORT);
+  #wake(): void {
+    const { clock } = this.host;
+    if (this.#timer.atNs === Infinity) clock.arm(this.#timer, clock.now() + STORE_WAKE_NS);
+  }
+
+  /** One step of the daemon: some of a reply is sent or, when there is none, a request taken. */
+  #step(): void {
+    const { mem, clock } = this.host;
+    if (this.#ignored || mem.host(RING_GPA) < 0) return;
+    const sending = this.#unsent.length + this.#payload.length + this.store.out.length > 0;
+    if (!(sending ? this.#send() : this.#take())) return;
+    this.events.notifyGuest(this.port, BACKEND_PORT);
+    const requests = mem.read32(RING_GPA + REQ_PROD) !== mem.read32(RING_GPA + REQ_CONS);
+    const more = this.#unsent.length + this.#payload.length + this.store.out.length > 0 || requests;
+    if (more) clock.arm(this.#timer, clock.now() + STORE_STEP_NS);
   }
 
   save(): Json {
@@ -63,6 +77,8 @@ export class StoreRing {
       partial: hex(this.#partial),
       unsentLength: this.#unsent.length,
       unsent: hex(this.#unsent),
+      payloadLength: this.#payload.length,
+      payload: hex(this.#payload),
       ignored: this.#ignored,
     };
   }
@@ -73,11 +89,14 @@ export class StoreRing {
       partial: string;
       unsentLength: number;
       unsent: string;
+      payloadLength: number;
+      payload: string;
       ignored: boolean;
     };
     this.store.load(s.store);
     this.#partial = unhex(s.partial, s.partialLength);
     this.#unsent = unhex(s.unsent, s.unsentLength);
+    this.#payload = unhex(s.payload, s.payloadLength);
     this.#ignored = s.ignored;
   }
 
@@ -115,22 +134,31 @@ export class StoreRing {
     return false;
   }
 
-  /** Puts as much of the replies into the ring as fits. */
+  /** Puts as much of the header or payload in hand into the ring as fits; false when the ring is full. */
   #send(): boolean {
     const mem = this.host.mem, cons = mem.read32(RING_GPA + RSP_CONS), prod = mem.read32(RING_GPA + RSP_PROD);
     const level = prod - cons >>> 0;
     if (level > RING) return this.#ignore();
-    if (this.#unsent.length === 0) {
-      const next = this.store.next();
-      if (next === undefined) return false;
-      this.#unsent = encode(next);
-    }
+    if (level === RING) return false;
+    if (this.#unsent.length === 0) this.#next();
     const n = Math.min(RING - level, this.#unsent.length);
-    if (n === 0) return false;
     for (let i = 0; i < n; i++) mem.write8(RING_GPA + RSP + (prod + i & RING - 1), this.#unsent[i]);
     mem.write32(RING_GPA + RSP_PROD, prod + n >>> 0);
     this.#unsent = this.#unsent.slice(n);
     return true;
+  }
+
+  /** Takes in hand what is to be sent next: the payload after its header, or the next message's header. */
+  #next(): void {
+    if (this.#payload.length > 0) {
+      this.#unsent = this.#payload;
+      this.#payload = new Uint8Array(0);
+      return;
+    }
+    const m = this.store.next();
+    if (m === undefined) return;
+    this.#unsent = header(m);
+    this.#payload = m.payload;
   }
 }
 
@@ -140,10 +168,9 @@ function decode(bytes: Uint8Array): XsMessage {
   return { type, reqId, txId, payload: bytes.slice(HEADER) };
 }
 
-function encode(m: XsMessage): Uint8Array {
-  const bytes = new Uint8Array(HEADER + m.payload.length), v = new DataView(bytes.buffer);
+function header(m: XsMessage): Uint8Array {
+  const bytes = new Uint8Array(HEADER), v = new DataView(bytes.buffer);
   [m.type, m.reqId, m.txId, m.payload.length].forEach((word, i) => v.setUint32(i * 4, word, true));
-  bytes.set(m.payload, HEADER);
   return bytes;
 }
 
