@@ -6,11 +6,10 @@ import { assertEquals } from "@std/assert";
 import type { Core } from "../core/cpu/core.ts";
 import { type CpuidPolicy, parseCpuidSpec } from "../core/cpu/cpuid.ts";
 import { type CpuHooks, GuestFault } from "../core/cpu/hooks.ts";
-import { Insn, OPF_MEM, REC } from "../core/cpu/insn.ts";
+import { Insn, OPF_MEM, OPF_REP, REC } from "../core/cpu/insn.ts";
 import { Attr, CpuState, Cr0, Cr4, Efer, Seg } from "../core/cpu/state.ts";
 import { SYS_OPS, type SysOpName } from "../core/cpu/system/ops.ts";
-import { segmentOps } from "../core/cpu/system/segment_ops.ts";
-import { transferOps } from "../core/cpu/system/transfer.ts";
+import { SYSTEM_OPERATIONS } from "../core/cpu/system/mod.ts";
 import * as L from "../core/layout.ts";
 import { Mmu } from "../core/mmu/mmu.ts";
 import { PhysMem } from "../core/mmu/physmem.ts";
@@ -93,7 +92,8 @@ export class TestCore implements Core {
   run(name: SysOpName, o: Operands = {}): Fault | null {
     const at = L.CODE, { s } = this, rip = s.rip;
     s.u8.fill(0, at, at + 40);
-    s.view.setUint16(at + REC.OP, SYS_OPS.indexOf(name) | (o.mem === undefined ? 0 : OPF_MEM), true);
+    const flags = (o.mem === undefined ? 0 : OPF_MEM) | (o.rep ? OPF_REP : 0);
+    s.view.setUint16(at + REC.OP, SYS_OPS.indexOf(name) | flags, true);
     s.u8[at + REC.OPSIZE] = o.size ?? 4;
     s.u8[at + REC.ADDRSIZE] = s.code64 ? 8 : 4;
     s.u8[at + REC.R0] = (o.reg ?? 0) * 8;
@@ -107,7 +107,7 @@ export class TestCore implements Core {
     s.u32[(at + REC.IMM) >> 2] = o.imm ?? 0;
     s.u32[((at + REC.IMM) >> 2) + 1] = o.immHi ?? 0;
     this.insn.at = at;
-    const op = segmentOps[name] ?? transferOps[name];
+    const op = SYSTEM_OPERATIONS[name];
     if (!op) throw new Error(`no operation ${name}`);
     s.rip = rip + 2;
     const fault = faultOf(() => op(this, this.insn));
@@ -132,6 +132,8 @@ export interface Operands {
   mem?: number;
   imm?: number;
   immHi?: number;
+  /** REP prefix. */
+  rep?: boolean;
 }
 
 export interface Fault {
