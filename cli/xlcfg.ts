@@ -173,7 +173,9 @@ class Scanner {
     if ("\\'\"".includes(c) && c !== "") return c;
     const rest = this.text.slice(this.#at - 1, this.#at + 3);
     const m = /^x([0-9a-f]{1,2})/i.exec(rest) ?? /^([0-7]{1,3})/.exec(rest);
-    if (m === null) this.fail(`an unknown escape \\${c}`);
+    if (m === null) {
+      this.fail(`an unknown escape \\${/^[!-~]$/.test(c) ? c : "before a space or control character"}`);
+    }
     this.#at += m[0].length - 1;
     return String.fromCharCode(Number.parseInt(m[1], m[0][0] === "x" ? 16 : 8) & 0xff);
   }

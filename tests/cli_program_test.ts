@@ -1,0 +1,252 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { RecordBatchReader } from "apache-arrow";
+import { VERBS } from "../cli/verbs.ts";
+
+const MAIN = new URL("../cli/main.ts", import.meta.url).pathname;
+const FOLDER = await Deno.makeTempDir();
+const TRACE = `${FOLDER}/demo.trace`;
+
+interface Result {
+  code: number;
+  out: string;
+  err: string;
+  bytes: Uint8Array;
+}
+
+/** Runs the program with the permissions its tasks have, in the temporary folder. */
+async function retrovisor(args: string[], stdin = ""): Promise<Result> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-sys=cpus",
+      MAIN,
+      ...args,
+    ],
+    cwd: FOLDER,
+    env: { NO_COLOR: "1", RETROVISOR_DEBUG: "" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  // A program that does not read its input may close it first.
+  await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
+  await writer.close().catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  return {
+    code,
+    out: new TextDecoder().decode(stdout),
+    err: new TextDecoder().decode(stderr),
+    bytes: stdout,
+  };
+}
+
+/** One sentence on standard error, nothing on standard output, no stack. */
+function assertOneSentence(r: Result, code: number, text: string): void {
+  assertEquals(r.out, "");
+  assertMatch(r.err, /^retrovisor: [^\n]+\n$/);
+  assert(!/\bat .*:\d+:\d+/.test(r.err), r.err);
+  assertStringIncludes(r.err, text);
+  assertEquals(r.code, code);
+}
+
+const run = await retrovisor(["run", "--output", TRACE, "--epoch", "1000000000"]);
+
+Deno.test("run shows the demo guest's console on standard output and nothing else there", () => {
+  assertEquals(run.code, 0, run.err);
+  assertMatch(run.out, /^Retrovisor demo guest/);
+  assertStringIncludes(run.out, "fibonacci: fib(22) = 17711\n");
+  assertMatch(run.out, /done\n$/);
+});
+
+Deno.test("run ends with outcome, exits, place of the recording and what to try next", () => {
+  for (
+    const text of [
+      "poweroff: ",
+      "VMEXIT_VMMCALL",
+      "xen_version version",
+      `Recorded in ${TRACE}`,
+      "deno task report",
+    ]
+  ) {
+    assertStringIncludes(run.err, text);
+  }
+  assert(!run.err.includes("\r"), "progress belongs on terminals only");
+});
+
+Deno.test("info --format json has what programs need, and query agrees with it", async () => {
+  const info = await retrovisor(["info", TRACE, "--format", "json"]);
+  assertEquals([info.code, info.err], [0, ""]);
+  const facts = JSON.parse(info.out);
+  assertEquals([facts.guest, facts.outcome, facts.recovered], ["demo", "poweroff", false]);
+  assertMatch(facts.state_hash, /^[0-9a-f]{64}$/);
+  assert(facts.icount > 1e6 && facts.exits > 1000 && facts.hypercalls > 400);
+  const sql = `SELECT (SELECT count(*) FROM exits) AS exits, (SELECT count(*) FROM hypercalls) AS hypercalls,
+      (SELECT sum(samples) FROM exit_summary) AS samples, (SELECT sum(calls) FROM hypercall_mix) AS calls`;
+  const query = await retrovisor(["query", TRACE, sql, "--format", "json"]);
+  assertEquals([query.code, query.err], [0, ""]);
+  assertEquals(JSON.parse(query.out), [
+    { exits: facts.exits, hypercalls: facts.hypercalls, samples: facts.exits, calls: facts.hypercalls },
+  ]);
+});
+
+Deno.test("query writes csv, arrow and table, from arguments, files and standard input", async () => {
+  const sql = "SELECT reason, count(*) AS n FROM exits WHERE reason = 'VMEXIT_IOIO' GROUP BY reason";
+  await Deno.writeTextFile(`${FOLDER}/q.sql`, sql);
+  const csv = await retrovisor(["query", TRACE, "-f", `${FOLDER}/q.sql`, "--format", "csv"]);
+  assertEquals([csv.out, csv.code], ["reason,n\nVMEXIT_IOIO,400\n", 0]);
+  const arrow = await retrovisor(["query", TRACE, "-", "--format", "arrow"], sql);
+  const batches = [...RecordBatchReader.from(arrow.bytes)];
+  assertEquals(batches.map((b) => [b.getChildAt(0)?.get(0), b.getChildAt(1)?.get(0)]), [[
+    "VMEXIT_IOIO",
+    400n,
+  ]]);
+  const table = await retrovisor(["query", TRACE, sql]);
+  assertEquals(table.out, "reason         n\n───────────  ───\nVMEXIT_IOIO  400\n");
+});
+
+Deno.test("report names the demo guest's functions, and --sql shows the questions", async () => {
+  const report = await retrovisor(["report", TRACE, "--sql"]);
+  assertEquals([report.code, report.err], [0, ""]);
+  for (
+    const text of ["Exits by reason", "80:[w] 400", "port_burst", "-- SELECT", "Try next: retrovisor query"]
+  ) {
+    assertStringIncludes(report.out, text);
+  }
+});
+
+Deno.test("replay finds nothing different, also up to an icount", async () => {
+  const replay = await retrovisor(["replay", TRACE, "--format", "json"]);
+  assertEquals(replay.code, 0, replay.err);
+  const facts = JSON.parse(replay.out);
+  const info = JSON.parse((await retrovisor(["info", TRACE, "--format", "json"])).out);
+  assertEquals([facts.divergence, facts.state_hash, facts.exits], [null, info.state_hash, info.exits]);
+  const part = await retrovisor(["replay", TRACE, "--to", "1M", "--format", "json"]);
+  assertEquals([part.code, JSON.parse(part.out).icount], [0, 1_000_000]);
+});
+
+Deno.test("verify passes a whole recording and exits with 4 for one flipped bit, naming table, batch and offset", async () => {
+  assertEquals((await retrovisor(["verify", TRACE])).code, 0);
+  const file = `${TRACE}/exits.arrows`;
+  const bytes = await Deno.readFile(file);
+  const at = bytes.length >> 1;
+  bytes[at] ^= 4;
+  await Deno.writeFile(file, bytes);
+  try {
+    for (const verb of [["verify", TRACE], ["replay", TRACE], ["query", TRACE, "FROM exits"]]) {
+      const r = await retrovisor(verb);
+      assertEquals(r.code, 4, verb[0]);
+      assertMatch(r.err, /^retrovisor: .*table exits, batch \d+, offset \d+.*\n$/);
+    }
+  } finally {
+    bytes[at] ^= 4;
+    await Deno.writeFile(file, bytes);
+  }
+});
+
+Deno.test("SIGINT ends a recording cleanly: exit code 0, and it replays", async () => {
+  await Deno.writeFile(`${FOLDER}/loop.bin`, Uint8Array.of(0xeb, 0xfe));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      MAIN,
+      "run",
+      "kernel=loop.bin",
+      "type=flat",
+      "--no-console",
+      "--output",
+      "loop.trace",
+    ],
+    cwd: FOLDER,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  for (let i = 0; i < 200; i++) {
+    if (await Deno.stat(`${FOLDER}/loop.trace/exits.arrows`).then(() => true, () => false)) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  child.kill("SIGINT");
+  const { code, stderr } = await child.output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  assertStringIncludes(new TextDecoder().decode(stderr), "host-stop: ");
+  assertEquals((await retrovisor(["replay", "loop.trace"])).code, 0);
+});
+
+Deno.test("an instruction limit fails the run and says so", async () => {
+  await Deno.writeFile(`${FOLDER}/loop.bin`, Uint8Array.of(0xeb, 0xfe));
+  const r = await retrovisor([
+    "run",
+    "kernel=loop.bin",
+    "type=flat",
+    "--no-record",
+    "--max-instructions",
+    "10k",
+  ]);
+  assertEquals([r.code, r.out], [1, ""]);
+  assertStringIncludes(r.err, "instruction-limit: ");
+});
+
+Deno.test("usage errors are one sentence with exit code 2", async () => {
+  const cases: [string[], string][] = [
+    [["rnu"], "did you mean run?"],
+    [["run", "--ouput", "x"], "did you mean --output?"],
+    [["run", "memroy=1"], "did you mean memory?"],
+    [["run", "nosuch.elf"], "no such file"],
+    [["run", "--output", TRACE], "already holds a recording"],
+    [["run", "--script", "nosuch"], "no such file"],
+    [["run", "cpuid=host,nosuch=0", "--no-record"], "nosuch"],
+    [["query", TRACE], "needs SQL"],
+    [["query", TRACE, "SELECT 1", "--format", "jsn"], "did you mean json?"],
+    [["replay", "nosuch.trace"], "no such folder"],
+    [["info", MAIN], "this is a file"],
+    [["info"], "needs a recording"],
+  ];
+  for (const [args, text] of cases) assertOneSentence(await retrovisor(args), 2, text);
+});
+
+Deno.test("a folder with one recording in it stands for that recording", async () => {
+  await Deno.mkdir(`${FOLDER}/one`);
+  await Deno.symlink(TRACE, `${FOLDER}/one/demo.trace`);
+  assertEquals((await retrovisor(["verify", "one"])).code, 0);
+});
+
+Deno.test("SQL errors exit with 2 and point at the place", async () => {
+  const r = await retrovisor(["query", TRACE, "SELECT nosuch FROM exits"]);
+  assertEquals([r.code, r.out], [2, ""]);
+  assertStringIncludes(r.err, 'Referenced column "nosuch" not found');
+  assert(!/\bat .*:\d+:\d+/.test(r.err), r.err);
+});
+
+Deno.test("a reader that leaves early is no error", async () => {
+  const pipe = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `"$0" run -A "$1" query "$2" 'FROM range(1000000)' --format csv | head -1`,
+      Deno.execPath(),
+      MAIN,
+      TRACE,
+    ],
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const { stdout, stderr } = await pipe.output();
+  assertEquals([new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)], ["range\n", ""]);
+});
+
+Deno.test("every verb has --help on standard output", async () => {
+  for (const { name } of VERBS) {
+    const r = await retrovisor([name, "--help"]);
+    assertEquals([r.code, r.err], [0, ""]);
+    assertStringIncludes(r.out, `Usage: retrovisor ${name}`);
+    assertStringIncludes(r.out, "Examples:");
+  }
+});
+
+globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
