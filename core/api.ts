@@ -24,6 +24,11 @@ export interface Machine {
   readonly outcome: Outcome | null;
   /** Attached at the one door out; null when nobody looks. May be changed between calls of `runUntil`. */
   observer: Observer | null;
+  /**
+   * Virtual time up to which the clock may jump while all vCPUs are halted; beyond it `runUntil` answers "waiting".
+   * Infinity unless a run is held to real time.
+   */
+  idleLimitNs?: number;
   /** Totals since creation. */
   readonly exitCount: number;
   /** Hypercalls since creation, entries of multicalls included. */

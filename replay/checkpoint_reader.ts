@@ -141,7 +141,13 @@ export function restoreCheckpoint(
   hasher.clear();
   restoreBacking(machine, map.kinds);
   restoreContents(bundle, machine, map, hasher);
-  machine.loadState(state);
+  try {
+    machine.loadState(state);
+  } catch (e) {
+    const why = e instanceof Error ? e.message : String(e);
+    const where = { table: "checkpoints", batch: null, offset: null };
+    throw new TraceError(`The state of checkpoint ${checkpoint.row} cannot be loaded: ${why}`, where);
+  }
   machine.takeDirtyPages();
   const hash = hasher.digest(machine.saveState());
   if (!hash.every((b, i) => b === checkpoint.hash[i])) {

@@ -6,6 +6,7 @@
 import type { HypercallEvent, InterruptEvent, SampleEvent } from "../core/exits.ts";
 import type { Input } from "../core/inputs.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
+import type { Dictionary, FixedColumn, VariableColumn } from "../traces/columns.ts";
 import { writeInput } from "../traces/rewrite.ts";
 import type { TableWriter } from "../traces/writer.ts";
 
@@ -25,46 +26,90 @@ export function consoleText(bytes: Uint8Array): string {
   }
 }
 
+/** A column of optional names. */
+class NameColumn {
+  readonly #values: Uint16Array;
+  readonly #names: Dictionary;
+  readonly #bit: number;
+  constructor(table: TableWriter, column: string) {
+    this.#values = table.fixed(column).u16;
+    this.#names = table.dictionary(column);
+    this.#bit = table.bit(column);
+  }
+
+  /** Sets a row's name. @returns its bit of the row mask */
+  set(row: number, value: string | null): number {
+    this.#values[row] = value === null ? 0 : this.#names.index(value);
+    return value === null ? 0 : this.#bit;
+  }
+}
+
+/** A column of numbers of which negative ones mean null. */
+class NumberColumn {
+  readonly #values: FixedColumn;
+  readonly #bit: number;
+  constructor(table: TableWriter, column: string) {
+    this.#values = table.fixed(column);
+    this.#bit = table.bit(column);
+  }
+
+  /** Sets a row's number. @returns its bit of the row mask */
+  set(row: number, value: number): number {
+    this.#values.setNumber(row, Math.max(0, value));
+    return value < 0 ? 0 : this.#bit;
+  }
+}
+
 /** Writes hypercalls. */
 export class HypercallWriter {
+  readonly #numbers: Record<"seq" | "parent_seq" | "icount" | "nr" | "subop", NumberColumn>;
+  readonly #names: Record<"name" | "subop_name" | "errno_name", NameColumn>;
   readonly #args: BigUint64Array[];
   readonly #argBits: number[];
+  readonly #vcpu: Uint16Array;
+  readonly #result: BigUint64Array;
+  readonly #buffer: VariableColumn;
+  readonly #bufferBit: number;
+
   constructor(readonly table: TableWriter) {
-    const names = Array.from({ length: HYPERCALL_ARGS }, (_, i) => `arg${i}`);
-    this.#args = names.map((n) => table.fixed(n).u64);
-    this.#argBits = names.map((n) => table.bit(n));
+    const number = (column: string) => new NumberColumn(table, column);
+    const name = (column: string) => new NameColumn(table, column);
+    this.#numbers = {
+      seq: number("seq"),
+      parent_seq: number("parent_seq"),
+      icount: number("icount"),
+      nr: number("nr"),
+      subop: number("subop"),
+    };
+    this.#names = { name: name("name"), subop_name: name("subop_name"), errno_name: name("errno_name") };
+    const args = Array.from({ length: HYPERCALL_ARGS }, (_, i) => `arg${i}`);
+    this.#args = args.map((n) => table.fixed(n).u64);
+    this.#argBits = args.map((n) => table.bit(n));
+    this.#vcpu = table.fixed("vcpu").u16;
+    this.#result = table.fixed("result").u64;
+    this.#buffer = table.variable("buffer");
+    this.#bufferBit = table.bit("buffer");
   }
 
   /** Appends one. @throws StorageError */
   write(h: HypercallEvent): void {
-    const t = this.table, row = t.row;
-    let mask = 0;
-    t.fixed("seq").setNumber(row, h.seq);
-    t.fixed("parent_seq").setNumber(row, Math.max(0, h.parentSeq));
-    if (h.parentSeq >= 0) mask |= t.bit("parent_seq");
-    t.fixed("icount").setNumber(row, h.icount);
-    t.fixed("vcpu").u16[row] = h.vcpu;
-    t.fixed("nr").setNumber(row, h.nr);
-    t.fixed("name").u16[row] = t.dictionary("name").index(h.name);
-    t.fixed("subop").setNumber(row, Math.max(0, h.subop));
-    if (h.subop >= 0) mask |= t.bit("subop");
-    mask |= this.#optionalName(row, "subop_name", h.subopName);
-    mask |= this.#optionalName(row, "errno_name", h.errnoName);
+    const row = this.table.row, n = this.#numbers, names = this.#names;
+    n.seq.set(row, h.seq);
+    n.icount.set(row, h.icount);
+    n.nr.set(row, h.nr);
+    names.name.set(row, h.name);
+    this.#vcpu[row] = h.vcpu;
+    this.#result[row] = h.result;
+    let mask = n.parent_seq.set(row, h.parentSeq) | n.subop.set(row, h.subop);
+    mask |= names.subop_name.set(row, h.subopName) | names.errno_name.set(row, h.errnoName);
     for (let i = 0; i < HYPERCALL_ARGS; i++) {
       this.#args[i][row] = h.args[i] ?? 0n;
       if (i < h.args.length) mask |= this.#argBits[i];
     }
-    t.fixed("result").u64[row] = h.result;
-    t.variable("buffer").set(row, h.buffer === null ? null : h.buffer.subarray(0, HYPERCALL_BUFFER_BYTES));
-    if (h.buffer !== null) mask |= t.bit("buffer");
-    t.icount = h.icount;
-    t.endRow(mask);
-  }
-
-  #optionalName(row: number, column: string, value: string | null): number {
-    const t = this.table;
-    t.fixed(column).u16[row] = value === null ? 0 : t.dictionary(column).index(value);
-    return value === null ? 0 : t.bit(column);
+    this.#buffer.set(row, h.buffer === null ? null : h.buffer.subarray(0, HYPERCALL_BUFFER_BYTES));
+    if (h.buffer !== null) mask |= this.#bufferBit;
+    this.table.icount = h.icount;
+    this.table.endRow(mask);
   }
 }
 

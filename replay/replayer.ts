@@ -143,6 +143,7 @@ function finish(session: ReplaySession, closing: Closing): void {
   const { machine, comparer, checkpoints } = session, last = checkpoints.at(-1);
   const { outcome } = closing;
   if (HOST_MADE.has(outcome.kind)) {
+    if (machine.idleLimitNs !== undefined) machine.idleLimitNs = closing.timeNs;
     // A run that waited for input had gone on past the limit to find out that there was nothing to do.
     if (Math.floor(machine.timeNs) < closing.timeNs || outcome.kind === "idle") {
       session.runTo(machine.icount + 1);

@@ -21,6 +21,11 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
   maxInstructions?: number;
   /** Ends the run with outcome "host-stop". */
   signal?: AbortSignal;
+  /**
+   * An idle guest's time passes no faster than the host's, while there may be input. Left out: it jumps to whatever is
+   * due next. Makes no difference to what is recorded about a guest that is never idle.
+   */
+  realTime?: boolean;
   /** Called with guest output as it comes. */
   onConsole?: (device: string, bytes: Uint8Array, icount: number, timeNs: number) => void;
   /** Called some times a second. */
@@ -51,6 +56,8 @@ export interface RunResult {
 
 /** Host milliseconds after which what was recorded is written out, and longest wait for input at once. */
 const COMMIT_MS = 1000, WAIT_MS = 200;
+/** The same while the guest waits; longest wait at once when time passes as the host's does. */
+const IDLE_COMMIT_MS = 100, REAL_TIME_WAIT_MS = 4;
 
 /**
  * Runs a guest and records it.
@@ -112,18 +119,28 @@ function consoleOnly(onConsole: Observer["onConsole"]): Observer {
 /** Runs until the guest ends or is ended. */
 async function drive(m: Machine, inputs: Inputs, o: RunOptions, recorder: Recorder | null): Promise<Outcome> {
   const pacer = new Pacer(), most = o.maxInstructions ?? Infinity;
-  let committed = performance.now();
+  const started = performance.now();
+  let committed = started, realTime = o.realTime ?? false;
   while (m.outcome === null) {
     if (o.signal?.aborted) return stop(m, "host-stop", "The run was stopped by its user");
     if (m.icount >= most) {
       return stop(m, "instruction-limit", `The limit of ${most} instructions was reached`);
     }
+    if (m.idleLimitNs !== undefined) {
+      m.idleLimitNs = realTime ? (performance.now() - started) * 1e6 : Infinity;
+    }
     const why = m.runUntil(pacer.limit(m.icount, Math.min(most, recorder?.nextStop ?? Infinity)));
-    const now = performance.now(), commit = why === "waiting" || now - committed > COMMIT_MS;
+    const now = performance.now(),
+      commit = now - committed > (why === "waiting" ? IDLE_COMMIT_MS : COMMIT_MS);
     if (commit) committed = now;
     recorder?.tick(why === "limit", commit);
     if (why === "ended") break;
-    if (why === "waiting" && !await inputs.wait(WAIT_MS)) {
+    if (why === "waiting" && !await inputs.wait(realTime ? REAL_TIME_WAIT_MS : WAIT_MS)) {
+      if (realTime) {
+        // Nobody is left who could notice how fast time passes.
+        realTime = false;
+        continue;
+      }
       return stop(m, "idle", "The guest waits for input, and there is no more");
     }
     pacer.measure();

@@ -99,7 +99,10 @@ export class StateHasher {
   /** True when a backed page holds only zeros. */
   isZero(gfn: number): boolean {
     const from = this.mem.hostPage[gfn] * (PAGE_SIZE / 4), words = this.#words;
-    for (let i = from; i < from + PAGE_SIZE / 4; i++) if (words[i] !== 0) return false;
+    for (let i = from; i < from + PAGE_SIZE / 4; i += 8) {
+      const low = words[i] | words[i + 1] | words[i + 2] | words[i + 3];
+      if ((low | words[i + 4] | words[i + 5] | words[i + 6] | words[i + 7]) !== 0) return false;
+    }
     return true;
   }
 }
@@ -109,11 +112,11 @@ function le32(n: number): Uint8Array {
 }
 
 function digestGroup(index: number, g: Group): Uint8Array {
-  const bytes = new Uint8Array(GROUP_PAGES * ENTRY_BYTES);
+  const bytes = new Uint8Array(GROUP_PAGES * ENTRY_BYTES), view = new DataView(bytes.buffer);
   let at = 0;
   for (let slot = 0; slot < GROUP_PAGES; slot++) {
     if (g.kinds[slot] === PageKindCode.unbacked) continue;
-    bytes.set(le32(index * GROUP_PAGES + slot), at);
+    view.setUint32(at, index * GROUP_PAGES + slot, true);
     bytes[at + 4] = g.kinds[slot];
     bytes.set(g.hashes.subarray(slot * HASH_BYTES, (slot + 1) * HASH_BYTES), at + 5);
     at += ENTRY_BYTES;

@@ -131,9 +131,10 @@ export class TableWriter {
     return d;
   }
 
-  /** Bit of a nullable column in row masks. */
+  /** Bit of a column in row masks; 0 for one that is never null. */
   bit(column: string): number {
-    return 1 << this.spec.columns[columnIndex(this.spec, column)].nullBit;
+    const bit = this.spec.columns[columnIndex(this.spec, column)].nullBit;
+    return bit < 0 ? 0 : 1 << bit;
   }
 
   /**
