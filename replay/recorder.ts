@@ -79,11 +79,13 @@ export class Recorder implements Observer {
   tick(atLimit: boolean, commitNow: boolean): void {
     this.#guard(() => {
       const due = atLimit && this.machine.icount >= this.#nextCheckpoint;
+      // Also before a checkpoint: should its pages not fit on the disk, the events before it are kept.
+      if (due || commitNow || this.machine.icount >= this.#nextCommit) this.#commit();
       if (due) {
         this.#checkpoints.write();
         this.#schedule();
+        this.#commit();
       }
-      if (due || commitNow || this.machine.icount >= this.#nextCommit) this.#commit();
     });
   }
 
@@ -91,7 +93,9 @@ export class Recorder implements Observer {
   finish(outcome: Outcome): string | null {
     let stateHash: string | null = null;
     this.#guard(() => {
-      const m = this.machine, hash = hex(this.#checkpoints.write());
+      const m = this.machine;
+      this.#commit();
+      const hash = hex(this.#checkpoints.write());
       this.bundle.close({
         outcome,
         icount: m.icount,

@@ -178,6 +178,8 @@ Deno.test("a full disk ends the recording and not the run, and what is there ope
     const bundle = Bundle.open(store);
     assert(bundle.recovered);
     assert(bundle.icount <= run.icount);
+    // What does not fit here is the pages of the last checkpoint: the events before it do.
+    if (part === 0.999) assertEquals([bundle.icount, bundle.table("exits").rows], [run.icount, run.exits]);
   }
 });
 
