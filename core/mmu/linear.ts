@@ -100,28 +100,39 @@ export class LinearMemory extends Translator {
     } else this.#writeParts(la, 8, lo, hi, supervisor);
   }
 
-  /** Raises the fault that a write of `bytes` bytes would raise, so that operations with several writes are atomic. */
-  probeWrite(la: number, bytes: number, supervisor = false): void {
-    this.#probe(la, bytes, Access.WRITE, supervisor);
+  /**
+   * Raises the fault that a write of `bytes` bytes would raise, so that operations with several writes are atomic.
+   * @param element size in bytes to which alignment checks apply; above 8: none
+   */
+  probeWrite(la: number, bytes: number, supervisor = false, element = bytes): void {
+    this.#probe(la, bytes, Access.WRITE, supervisor, element);
   }
 
   /** @see probeWrite */
-  probeRead(la: number, bytes: number, supervisor = false): void {
-    this.#probe(la, bytes, Access.READ, supervisor);
+  probeRead(la: number, bytes: number, supervisor = false, element = bytes): void {
+    this.#probe(la, bytes, Access.READ, supervisor, element);
   }
 
-  #probe(la: number, bytes: number, access: number, supervisor: boolean): void {
-    if (bytes <= 8) this.#checkAlignment(la | 0, bytes, supervisor);
+  /** Processors look at the first element and, for long operands, the very last byte: the fault address tells. */
+  #probe(la: number, bytes: number, access: number, supervisor: boolean, element: number): void {
+    if (element <= 8) this.#checkAlignment(la | 0, element, supervisor);
     this.translate(la, access, supervisor);
-    for (let at = PAGE_SIZE - (la & 0xfff); at < bytes; at += PAGE_SIZE) {
-      this.translate(this.#canonical(this.next(la, at)), access, supervisor);
+    const first = PAGE_SIZE - (la & 0xfff);
+    for (let at = first; at < bytes; at += PAGE_SIZE) {
+      const last = bytes > 10 && first >= element && at + PAGE_SIZE >= bytes ? bytes - 1 : at;
+      this.translate(this.canonical(this.next(la, last)), access, supervisor);
     }
   }
 
-  /** Page-crossing accesses may run out of the canonical range: #GP(0). */
-  #canonical(la: number): number {
+  /** Later parts of an access may run out of the canonical range: #GP(0). */
+  canonical(la: number): number {
     if (la >= 0x8000_0000_0000 || la < -0x8000_0000_0000) raise(Vec.GP, 0);
     return la;
+  }
+
+  /** True when an explicit access of user code with alignment checks on is not aligned to its size (at most 8). */
+  misaligned(la: number, size: number): boolean {
+    return size <= 8 && ((la | 0) & (size - 1)) !== 0 && this.checksAlignment;
   }
 
   /** #AC(0) for explicit accesses of user code with alignment checks on. */
@@ -177,7 +188,7 @@ export class LinearMemory extends Translator {
     const first = Math.min(size, PAGE_SIZE - (la & 0xfff));
     const a = this.translate(la, Access.READ, supervisor);
     if (first === size) return this.#readPhysical(a, size, la);
-    const rest = this.#canonical(this.next(la, first));
+    const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.READ, supervisor);
     let value = 0;
     for (let i = 0; i < size; i++) {
@@ -205,7 +216,7 @@ export class LinearMemory extends Translator {
       if (size === 8) this.writePhysical(a + 4, 4, hi, la + 4);
       return;
     }
-    const rest = this.#canonical(this.next(la, first));
+    const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.WRITE, supervisor);
     for (let i = 0; i < size; i++) {
       const byte = (i < 4 ? lo >>> i * 8 : hi >>> (i - 4) * 8) & 0xff;

@@ -33,6 +33,8 @@ export interface GeneratedCase {
   undefinedFlags: number;
   /** Mnemonic of the last instruction. */
   mnemonic: string;
+  /** It has an instruction whose last bit (and so C1) the manual does not define. */
+  transcendental: boolean;
 }
 
 /** Bits of iced's `RflagsBits` in order, as RFLAGS bits; x87 condition codes and others left out. */
@@ -298,6 +300,12 @@ function randomPatches(r: Random, gpr: BigUint64Array): TestCase["patches"] {
   return patches;
 }
 
+/** x87 functions accurate to one unit in the last place (SDM volume 1, 8.3.10). */
+const TRANSCENDENTAL = /^(Fsin|Fcos|Fsincos|Fptan|Fpatan|Fyl2x|Fyl2xp1|F2xm1)$/;
+
+/** Instructions that store or load the x87 pointers. */
+const STORES_POINTERS = /^(Fn?stenv|Fn?save|Fxsave|Fldenv|Frstor|Fxrstor)/;
+
 /** Forms by mode and groups, and their cached lists. */
 const selections = new Map<string, CodeForm[]>();
 function formsFor(mode: 32 | 64, groups: ReadonlySet<Group>): CodeForm[] {
@@ -312,15 +320,18 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
   const forms = formsFor(mode, groups);
   const b: Building = { r, mode, bytes: [], gpr: randomRegisters(r, mode), taken: new Set() };
   const length = r.chance(0.75) ? 1 : 2 + r.below(4);
-  let form = forms[0], undefinedFlags = 0, mnemonic = "";
+  let form = forms[0], undefinedFlags = 0, mnemonic = "", transcendental = false;
   for (let n = 0; n < length && b.bytes.length < 45; n++) {
     form = r.pick(forms);
     const decoded = appendInstruction(b, form, groups);
     if (!decoded || b.bytes.length > 64) return null;
-    // An undefined flag must not steer what follows.
-    if (undefinedFlags && n > 0) return null;
+    // What is undefined must not steer what follows.
+    if ((undefinedFlags || transcendental) && n > 0) return null;
+    // Nor do processors agree on the pointers to the last x87 instruction (CPUID leaf 7, FDP_EXCPTN_ONLY, no FCS/FDS).
+    if (n > 0 && STORES_POINTERS.test(Mnemonic[decoded.mnemonic])) return null;
     undefinedFlags = undefinedFlagsOf(decoded);
     mnemonic = Mnemonic[decoded.mnemonic];
+    if (TRANSCENDENTAL.test(mnemonic)) transcendental = true;
     adaptRegisters(b, mnemonic);
     if (decoded.code === 0) break;
   }
@@ -338,7 +349,7 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
   };
   test.rflags &= FLAGS_LOADED;
   test.code = code.subarray(0, 4096 - test.codeOffset);
-  return { test, form, undefinedFlags, mnemonic };
+  return { test, form, undefinedFlags, mnemonic, transcendental };
 }
 
 /** The case with a number. */

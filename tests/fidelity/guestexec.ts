@@ -197,6 +197,10 @@ export class GuestExec implements Engine {
     const fsw = v.getUint16(FX.FSW, true), top = fsw >> 11 & 7;
     s.u32[L.FCW >> 2] = v.getUint16(FX.FCW, true) | 0x40;
     s.u32[L.FSW >> 2] = fsw;
+    s.u32[L.FOP >> 2] = v.getUint16(FX.FOP, true);
+    s.setWords(L.FIP, v.getUint32(FX.FIP, true), v.getUint32(FX.FIP + 4, true));
+    s.setWords(L.FDP, v.getUint32(FX.FDP, true), v.getUint32(FX.FDP + 4, true));
+    s.u32[L.FCS >> 2] = s.u32[L.FDS >> 2] = 0;
     let tags = 0;
     for (let i = 0; i < 8; i++) {
       const physical = top + i & 7, at = FX.ST + i * 16;

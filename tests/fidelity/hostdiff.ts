@@ -94,6 +94,7 @@ export async function minimise(engine: Engine, host: HostExec, m: Mismatch): Pro
   for (const flag of [1, 4, 0x10, 0x40, 0x80, 0x100, 0x400, 0x800, 0x40000]) {
     if (best.made.test.rflags & flag) await attempt((t) => void (t.rflags &= ~flag));
   }
+  for (let i = 0; i < 24; i++) await attempt((t) => void t.fx.fill(0, 32 + i * 16, 48 + i * 16));
   return best;
 }
 

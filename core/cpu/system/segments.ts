@@ -126,7 +126,10 @@ export function segLinear(
   if (s.code64) {
     let at = (offHi | 0) * TWO32 + (offLo >>> 0);
     if (seg === Seg.FS || seg === Seg.GS) at = addBase(s, seg, offLo, offHi);
-    if (at < -CANONICAL || at + size > CANONICAL) raise(seg === Seg.SS ? Vec.SS : Vec.GP, 0);
+    if (at < -CANONICAL || at + size > CANONICAL) {
+      if (at < CANONICAL && at >= -CANONICAL && core.mmu.misaligned(at, size)) raise(Vec.AC, 0);
+      raise(seg === Seg.SS ? Vec.SS : Vec.GP, 0);
+    }
     return at;
   }
   const attr = s.segAttr(seg), off = offLo >>> 0;

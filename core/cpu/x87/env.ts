@@ -62,6 +62,14 @@ function envBytes(i: Insn): number {
   return i.opsize === 2 ? 14 : 28;
 }
 
+/**
+ * Linear address of an area of `bytes` bytes. In 64-bit code its end is looked at by the probe that follows: only after
+ * the first element's page.
+ */
+function areaOf(c: Core, i: Insn, bytes: number, write: boolean): number {
+  return linearOf(c, i, c.s.code64 ? envBytes(i) / 7 : bytes, write);
+}
+
 /** Writes the seven fields at a linear address already probed. */
 function writeEnv(c: Core, i: Insn, la: number): void {
   const { s, mmu } = c, small = i.opsize === 2, step = small ? 2 : 4;
@@ -113,40 +121,42 @@ function readEnv(c: Core, i: Insn, la: number): void {
 
 /** FLDENV. */
 export function loadEnvironment(c: Core, i: Insn): void {
-  readEnv(c, i, linearOf(c, i, envBytes(i), false));
+  const bytes = envBytes(i), la = areaOf(c, i, bytes, false);
+  c.mmu.probeRead(la, bytes, false, bytes / 7);
+  readEnv(c, i, la);
 }
 
 /** FNSTENV: all exceptions are masked afterwards. */
 export function storeEnvironment(c: Core, i: Insn): void {
-  const bytes = envBytes(i), la = linearOf(c, i, bytes, true);
-  c.mmu.probeWrite(la, bytes);
+  const bytes = envBytes(i), la = areaOf(c, i, bytes, true);
+  c.mmu.probeWrite(la, bytes, false, bytes / 7);
   writeEnv(c, i, la);
   setControlWord(c, c.s.u32[FCW] | 0x3f);
 }
 
 /** FNSAVE: environment, ST(0) to ST(7), then FNINIT. */
 export function saveState(c: Core, i: Insn): void {
-  const { s, mmu } = c, env = envBytes(i), la = linearOf(c, i, env + 80, true);
-  mmu.probeWrite(la, env + 80);
+  const { s, mmu } = c, env = envBytes(i), la = areaOf(c, i, env + 80, true);
+  mmu.probeWrite(la, env + 80, false, env / 7);
   writeEnv(c, i, la);
   const t = s.u32[FSW] >>> 11 & 7;
   for (let n = 0; n < 8; n++) {
     const from = (L.FPR + (t + n & 7) * 16) >> 2, at = mmu.next(la, env + n * 10);
-    mmu.write64(at, s.u32[from], s.u32[from + 1]);
-    mmu.write16(mmu.next(at, 8), s.u32[from + 2]);
+    // In pieces of 16 bits: the registers' images are not subject to alignment checks of their own.
+    for (let w = 0; w < 5; w++) mmu.write16(mmu.next(at, w * 2), s.u32[from + (w >> 1)] >>> (w & 1) * 16);
   }
   initialise(c);
 }
 
 /** FRSTOR. */
 export function restoreState(c: Core, i: Insn): void {
-  const { s, mmu } = c, env = envBytes(i), la = linearOf(c, i, env + 80, false);
-  mmu.probeRead(la, env + 80);
+  const { s, mmu } = c, env = envBytes(i), la = areaOf(c, i, env + 80, false);
+  mmu.probeRead(la, env + 80, false, env / 7);
   readEnv(c, i, la);
   const tags = s.u32[FTW];
   for (let n = 0; n < 8; n++) {
-    const at = mmu.next(la, env + n * 10), lo = mmu.readWords64(at), hi = mmu.hi;
-    const top16 = mmu.read16(mmu.next(at, 8));
+    const at = mmu.next(la, env + n * 10), word = (w: number) => mmu.read16(mmu.next(at, w * 2));
+    const lo = (word(0) | word(1) << 16) >>> 0, hi = (word(2) | word(3) << 16) >>> 0, top16 = word(4);
     setSt(c, n, ext(top16 >>> 15, top16 & 0x7fff, BigInt(hi) << 32n | BigInt(lo)));
   }
   s.u32[FTW] = tags;

@@ -29,9 +29,8 @@ let operand: Ext = INDEFINITE;
 let denormal = false;
 
 function address(c: Core, i: Insn, size: number, write: boolean): number {
-  const la = linearOf(c, i, size, write);
-  if (write) c.mmu.probeWrite(la, size);
-  return la;
+  // Ten bytes are eight and two: the second part has its own canonical check.
+  return linearOf(c, i, size === 10 && c.s.code64 ? 8 : size, write);
 }
 
 function readSingle(c: Core, i: Insn): void {
@@ -60,17 +59,17 @@ function readInteger(c: Core, i: Insn, size: number): void {
 /** The 80 bits at an address. */
 function readTen(c: Core, la: number): bigint {
   const lo = c.mmu.readWords64(la), hi = c.mmu.hi;
-  return BigInt(c.mmu.read16(c.mmu.next(la, 8))) << 64n | BigInt(hi) << 32n | BigInt(lo);
+  return BigInt(c.mmu.read16(c.mmu.canonical(c.mmu.next(la, 8)))) << 64n | BigInt(hi) << 32n | BigInt(lo);
 }
 
-/** Little-endian store of `size` bytes (2, 4, 8 or 10). */
+/** Little-endian store of `size` bytes (2, 4, 8 or 10). When the last two of ten fault, the first eight are stored. */
 function writeBits(c: Core, la: number, size: number, bits: bigint): void {
   const lo = Number(bits & 0xffff_ffffn), hi = Number(bits >> 32n & 0xffff_ffffn);
   if (size === 2) c.mmu.write16(la, lo);
   else if (size === 4) c.mmu.write32(la, lo);
   else {
     c.mmu.write64(la, lo, hi);
-    if (size === 10) c.mmu.write16(c.mmu.next(la, 8), Number(bits >> 64n & 0xffffn));
+    if (size === 10) c.mmu.write16(c.mmu.canonical(c.mmu.next(la, 8)), Number(bits >> 64n & 0xffffn));
   }
 }
 
@@ -98,13 +97,13 @@ function store(
   indefinite: bigint,
   convert: (a: Ext) => bigint,
 ): void {
-  const la = address(c, i, size, true);
   begin(c);
   let bits = indefinite;
   if (isEmpty(c, 0)) stackFault(false);
   else bits = convert(st(c, 0));
+  // An exception that keeps the store from happening keeps it from faulting, too.
   if (!ctx.unmasked(Ex.IE | Ex.OE | Ex.UE)) {
-    writeBits(c, la, size, BigInt.asUintN(size * 8, bits));
+    writeBits(c, address(c, i, size, true), size, BigInt.asUintN(size * 8, bits));
     if (popAfter) pop(c);
   } else {
     ctx.flags &= ~Ex.PE;
