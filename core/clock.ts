@@ -15,7 +15,7 @@ export class Timer {
 export class Clock {
   /** Instructions retired so far, all vCPUs together. Kept exact by the machine at every exit. */
   icount = 0;
-  /** Nanoseconds skipped while every vCPU was halted. */
+  /** Nanoseconds that passed without instructions: while every vCPU was halted, and in bus wait states. */
   skippedNs = 0;
   readonly #timers: Timer[] = [];
   /** Called when a timer was armed earlier than the machine may have planned for. */
@@ -64,6 +64,12 @@ export class Clock {
   skipTo(ns: number): void {
     const d = ns - this.now();
     if (d > 0) this.skippedNs += d;
+  }
+
+  /** A slow bus holds the processor for `ns` in the middle of an instruction. */
+  stall(ns: number): void {
+    this.skippedNs += ns;
+    this.onRearm?.();
   }
 
   /** Instruction count at which virtual time reaches `ns`, were nothing skipped. */

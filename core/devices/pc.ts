@@ -76,22 +76,45 @@ export interface PcOptions extends LapicPlatformOptions {
   memoryBytes: number;
   /** Serial ports, 0 (COM1) to 3; default COM1 only. */
   serialPorts?: number[];
+  /** Virtual nanoseconds per port access; default `PORT_ACCESS_NS`. */
+  portAccessNs?: number;
   /** Ports that end the run; default 0xf4. */
   debugExitPorts?: number[];
   /** Extra fw_cfg files for firmware, by name. */
   fwCfgFiles?: Record<string, Uint8Array>;
 }
 
-/** A device host whose interrupt lines go elsewhere. */
+/**
+ * Virtual nanoseconds that one access to a port of a PC device takes, as on an ISA bus (8 bits, 8 MHz, wait states).
+ * Guests poll ports to wait: were an access as fast as any instruction, they would poll a thousand times as often as
+ * on a PC, and every poll is an exit.
+ */
+export const PORT_ACCESS_NS = 1000;
+
+/** A device host whose interrupt lines go elsewhere and whose port accesses take time. */
 class RoutedHost implements DeviceHost {
   readonly clock: Clock;
   readonly mem: PhysMem;
-  constructor(readonly host: DeviceHost, readonly route: (gsi: number, level: boolean) => void) {
+  constructor(
+    readonly host: DeviceHost,
+    readonly accessNs: number,
+    readonly route: (gsi: number, level: boolean) => void,
+  ) {
     this.clock = host.clock;
     this.mem = host.mem;
   }
   ports(first: number, last: number, handler: PortHandler): void {
-    this.host.ports(first, last, handler);
+    const { clock, accessNs } = this;
+    this.host.ports(first, last, {
+      read(port, size) {
+        clock.stall(accessNs);
+        return handler.read(port, size);
+      },
+      write(port, size, value) {
+        clock.stall(accessNs);
+        handler.write(port, size, value);
+      },
+    });
   }
   mmio(gpa: number, bytes: number, handler: MmioHandler): void {
     this.host.mmio(gpa, bytes, handler);
@@ -182,7 +205,8 @@ export class PcPlatform extends LapicPlatform implements Snapshottable {
 
   constructor(outer: DeviceHost, options: PcOptions) {
     super(outer, options, true);
-    const host = new RoutedHost(outer, (gsi, level) => this.setIrqLine(gsi, level));
+    const accessNs = options.portAccessNs ?? PORT_ACCESS_NS;
+    const host = new RoutedHost(outer, accessNs, (gsi, level) => this.setIrqLine(gsi, level));
     this.#host = outer;
     outer.snapshot(this);
     this.pic = new PicPair(host, (level) => this.#picOutput(level));
@@ -191,7 +215,7 @@ export class PcPlatform extends LapicPlatform implements Snapshottable {
     this.rtc = new Rtc(host, cmosContents(options.memoryBytes, options.vcpus));
     this.i8042 = new I8042(host);
     this.uarts = (options.serialPorts ?? [0]).map((index) =>
-      new Uart(new RoutedHost(outer, (_, level) => this.#serialIrq(index, level)), index)
+      new Uart(new RoutedHost(outer, accessNs, (_, level) => this.#serialIrq(index, level)), index)
     );
     this.vga = new Vga(host);
     new PciConfig(host);

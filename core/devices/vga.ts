@@ -1,6 +1,6 @@
 /**
  * VGA in text mode: register files at 0x3b0-0x3df that store what is written, the status register, and a reader for
- * the screen. Display memory at 0xb8000 is plain guest memory.
+ * the screen. Display memory at 0xb8000 is plain guest RAM, backed here.
  *
  * Source: IBM VGA hardware interface reference (PS/2 model 50/60, section "Video Subsystem").
  *
@@ -11,7 +11,7 @@ import { Rate } from "./rate.ts";
 import { claimBytePorts } from "./byte_wide.ts";
 import { StateReader, toHex } from "./state.ts";
 
-/** Display memory of colour text modes: address and bytes (the machine backs it with RAM). */
+/** Display memory of colour text modes: address and bytes. */
 export const VGA_TEXT_BASE = 0xb8000, VGA_TEXT_BYTES = 0x8000;
 const COLUMNS = 80, ROWS = 25;
 
@@ -41,6 +41,7 @@ export class Vga implements PortHandler, Snapshottable {
     // Two scan lines short of 16 per character: the cursor of mode 3.
     this.#crtc[0x0a] = 13;
     this.#crtc[0x0b] = 14;
+    host.mem.map(VGA_TEXT_BASE, VGA_TEXT_BYTES);
     claimBytePorts(host, 0x3b0, 0x3df, this);
     host.snapshot(this);
   }
