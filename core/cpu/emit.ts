@@ -48,10 +48,12 @@ export const P_REC = 0, P_BUD = 1;
 
 /** Emits the code of one function. */
 export class Emit {
-  readonly rec: Expr = X.local(I32, P_REC);
+  /** Address of the instruction's record. */
+  rec: Expr = X.local(I32, P_REC);
+  /** Instruction budget left, the current block paid for. */
   readonly bud: Expr = X.local(I32, P_BUD);
   /** Open control constructs, for branch depths. */
-  #depth = 0;
+  protected depth = 0;
 
   constructor(readonly rt: Runtime, readonly body: FuncBody) {}
 
@@ -106,6 +108,10 @@ export class Emit {
   }
   /** Structured conditional. */
   if(cond: Expr, then: () => void, otherwise?: () => void): void {
+    this.rawIf(cond, then, otherwise);
+  }
+  /** Structured conditional without regard to what a subclass keeps outside the state. */
+  protected rawIf(cond: Expr, then: () => void, otherwise?: () => void): void {
     if (cond.op === 0x41) {
       if (cond.lo) then();
       else otherwise?.();
@@ -113,35 +119,40 @@ export class Emit {
     }
     this.push(cond);
     this.body.code.raw([0x04, 0x40]);
-    this.#depth++;
+    this.depth++;
     then();
     if (otherwise) {
       this.body.code.u8(0x05);
       otherwise();
     }
     this.body.code.u8(0x0b);
-    this.#depth--;
+    this.depth--;
+  }
+  /** As `if`, for a path that leaves the function. */
+  unlikely(cond: Expr, then: () => void): void {
+    this.if(cond, then);
   }
   /** A loop; `again(cond?)` branches back to its start. Falling off the end leaves it. */
   loop(fn: (again: (cond?: Expr) => void) => void): void {
     this.body.code.raw([0x03, 0x40]);
-    const at = ++this.#depth;
-    fn((cond) => this.#branch(at, cond));
+    const at = ++this.depth;
+    fn((cond) => this.branch(at, cond));
     this.body.code.u8(0x0b);
-    this.#depth--;
+    this.depth--;
   }
   /** A block; `out(cond?)` leaves it. */
   block(fn: (out: (cond?: Expr) => void) => void): void {
     this.body.code.raw([0x02, 0x40]);
-    const at = ++this.#depth;
-    fn((cond) => this.#branch(at, cond));
+    const at = ++this.depth;
+    fn((cond) => this.branch(at, cond));
     this.body.code.u8(0x0b);
-    this.#depth--;
+    this.depth--;
   }
-  #branch(at: number, cond?: Expr): void {
+  /** Branches to the construct that was opened at depth `at`. */
+  protected branch(at: number, cond?: Expr): void {
     if (cond) this.push(cond);
     this.body.code.u8(cond ? 0x0d : 0x0c);
-    this.body.code.u32(this.#depth - at);
+    this.body.code.u32(this.depth - at);
   }
   /** Returns from the function. */
   ret(): void {
@@ -185,6 +196,10 @@ export class Emit {
 
   // ---- registers ----
 
+  /** The 64-bit register named by a record field (`REC.BASE`, `REC.INDEX`). */
+  regField(at: number): Expr {
+    return X.load(64, this.field8(at), L.GPR);
+  }
   /** Reads a fixed general register at a size in bits (not high byte registers). */
   gpr(n: number, size: number): Expr {
     return X.load(size, X.c32(0), L.GPR + n * 8);
@@ -256,10 +271,22 @@ export class Emit {
   /** Linear address of the record's memory operand; `sizeFlags` as for the slow path (limit checks need it). */
   ea(kind: AddrKind, sizeFlags: number): Expr {
     if (kind === "G") return this.let(X.callX(I64, this.rt.generalEa, this.rec, X.c32(sizeFlags)));
-    const base = X.load(64, this.field8(REC.BASE), L.GPR);
-    const index = X.load(64, this.field8(REC.INDEX), L.GPR);
-    const sum = X.add(X.add(base, this.field64(REC.DISP)), X.shl(index, X.extU(this.field8(REC.SCALE))));
+    const sum = this.offset();
     return this.let(kind === "L" ? sum : X.extU(X.wrap(sum)));
+  }
+
+  /** Base + index × scale + displacement of the record, 64 bits, not wrapped. */
+  offset(): Expr {
+    const scaled = X.shl(this.regField(REC.INDEX), X.extU(this.field8(REC.SCALE)));
+    return X.add(X.add(this.regField(REC.BASE), this.field64(REC.DISP)), scaled);
+  }
+
+  /** Emitted before a call that may leave the function: whatever is not in the state must be put there. */
+  protected beforeSlow(): void {}
+
+  /** The TLB set in use. */
+  protected tlbBase(): Expr {
+    return this.state(32, L.TLB_BASE);
   }
 
   /** Emits the TLB probe; afterwards the returned local holds the host offset of the access. */
@@ -268,9 +295,10 @@ export class Emit {
     const host = this.fresh(I32);
     const entry = this.#entry(la);
     const last = bytes > 1 ? X.add(la, X.c64(bytes - 1)) : la;
-    this.if(X.eq(X.and(last, X.c64(-4096)), X.load(64, entry, tag)), () => {
+    this.rawIf(X.eq(X.and(last, X.c64(-4096)), X.load(64, entry, tag)), () => {
       this.set(host, X.add(X.wrap(la), X.load(32, entry, L.TLB_ADDEND)));
     }, () => {
+      this.beforeSlow();
       this.push(X.callX(I32, slow, la, X.c32(bytes | flags), this.rec, this.bud));
       this.body.code.u8(0x22);
       this.body.code.u32(host.lo);
@@ -306,7 +334,7 @@ export class Emit {
     this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
   }
   #commit(host: Expr): void {
-    this.if(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
+    this.rawIf(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
   }
   /** True (i32) when the page of a linear address may be accessed directly; `tag` is TLB_READ or TLB_WRITE. */
   isDirect(la: Expr, tag: number): Expr {
@@ -321,7 +349,7 @@ export class Emit {
       X.xor(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
       X.c32(L.TLB_ENTRIES - 1),
     );
-    return this.let(X.add(X.shl(mix, X.c32(5)), this.state(32, L.TLB_BASE)));
+    return this.let(X.add(X.shl(mix, X.c32(5)), this.tlbBase()));
   }
 
   // ---- leaving ----
@@ -344,9 +372,9 @@ export class Emit {
 
   /** Goes on with the record behind this one. */
   next(): void {
-    this.#dispatch(X.add(this.rec, X.c32(REC_SIZE)), this.bud, X.load(32, this.rec, REC_SIZE + REC.HANDLER));
+    this.dispatch(X.add(this.rec, X.c32(REC_SIZE)), this.bud, X.load(32, this.rec, REC_SIZE + REC.HANDLER));
   }
-  #dispatch(rec: Expr, bud: Expr, handler: Expr): void {
+  protected dispatch(rec: Expr, bud: Expr, handler: Expr): void {
     this.push(rec);
     this.push(bud);
     this.push(handler);
@@ -360,7 +388,7 @@ export class Emit {
     this.if(X.eqz(t), () => this.tailCall(this.rt.goto, rip, this.bud, X.add(this.rec, X.c32(slot))));
     const bud = this.let(X.sub(this.bud, X.load(32, X.sub(t, X.c32(4)))));
     this.if(X.ltS(bud, X.c32(0)), () => this.tailCall(this.rt.outOfBudget, t, bud));
-    this.#dispatch(t, bud, X.load(32, t));
+    this.dispatch(t, bud, X.load(32, t));
   }
   /** Continues at a computed RIP. */
   jumpTo(rip: Expr): void {
@@ -368,7 +396,7 @@ export class Emit {
   }
   /** Raises #GP(0) unless a 64-bit branch target is canonical. */
   checkCanonical(rip: Expr): void {
-    this.if(X.ne(X.shrS(X.shl(rip, X.c64(16)), X.c64(16)), rip), () => this.fault(13, 0));
+    this.unlikely(X.ne(X.shrS(X.shl(rip, X.c64(16)), X.c64(16)), rip), () => this.fault(13, 0));
   }
 }
 

@@ -167,7 +167,7 @@ function aaaAas(subtract: boolean): Semantic {
 
 const aam: Semantic = (e) => {
   const base = e.let(e.imm(8));
-  e.if(X.eqz(base), () => e.fault(0));
+  e.unlikely(X.eqz(base), () => e.fault(0));
   const al = e.let(e.gpr(0, 8));
   const low = e.let(X.remU(al, base));
   e.setGpr(0, 16, X.or(X.shl(X.divU(al, base), X.c32(8)), low));

@@ -47,11 +47,7 @@ function bitString(e: Emit, f: Form, index: Expr, sizeFlags: number): Expr {
   const wide = f.size === 64 ? index : X.extS(f.size === 16 ? X.ext16S(index) : index);
   const log = Math.log2(f.size);
   const bytes = e.let(X.shl(X.shrS(wide, X.c64(log)), X.c64(log - 3)));
-  const base = X.load(64, e.field8(REC.BASE), L.GPR), ind = X.load(64, e.field8(REC.INDEX), L.GPR);
-  const sum = X.add(
-    X.add(X.add(base, e.field64(REC.DISP)), X.shl(ind, X.extU(e.field8(REC.SCALE)))),
-    bytes,
-  );
+  const sum = X.add(e.offset(), bytes);
   if (f.addr === "L") return sum;
   if (f.addr === "F") return X.extU(X.wrap(sum));
   const bits = X.shl(X.extU(e.field8(REC.ADDRSIZE)), X.c64(3));

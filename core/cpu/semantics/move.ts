@@ -7,7 +7,7 @@
  */
 import * as L from "../../layout.ts";
 import type { Emit } from "../emit.ts";
-import type { Semantic } from "../form.ts";
+import type { Operand, Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { REC } from "../insn.ts";
@@ -33,8 +33,7 @@ const movsx: Semantic = (e, f) => {
 
 /** LEA: the offset, wrapped to the address size, truncated to the operand size. `sub` is the address size in bits. */
 const lea: Semantic = (e, f) => {
-  const base = X.load(64, e.field8(REC.BASE), L.GPR), index = X.load(64, e.field8(REC.INDEX), L.GPR);
-  let v: Expr = X.add(X.add(base, e.field64(REC.DISP)), X.shl(index, X.extU(e.field8(REC.SCALE))));
+  let v: Expr = e.offset();
   if (f.sub === 32) v = X.extU(X.wrap(v));
   else if (f.sub === 16) v = X.and(v, X.c64(0xffff));
   e.write(f.ops[0], f.size === 64 ? v : truncate(f.size, X.wrap(v)));
@@ -119,13 +118,14 @@ export function flagsByte(e: Emit): Expr {
     X.or(af, X.or(X.shl(X.eqz(res), X.c32(6)), X.shl(sf, X.c32(7)))),
   );
 }
+const AH: Operand = { k: "gpr", n: 1, size: 8 };
 const lahf: Semantic = (e) => {
-  e.store(8, X.c32(0), flagsByte(e), L.GPR + 1);
+  e.write(AH, flagsByte(e));
   e.next();
 };
 /** SAHF: SF ZF AF PF CF from AH, OF kept. */
 const sahf: Semantic = (e) => {
-  const ah = e.let(X.load(8, X.c32(0), L.GPR + 1));
+  const ah = e.read(AH);
   const a = e.let(aux(e));
   const of = X.shrU(X.xor(a, X.shl(a, X.c32(1))), X.c32(31));
   const bit = (n: number) => X.and(X.shrU(ah, X.c32(n)), X.c32(1));

@@ -85,7 +85,7 @@ function div(signed: boolean): Semantic {
     const { size } = f;
     const raw = e.read(f.ops[0]);
     const d = e.let(signed ? signExtend(size, raw) : X.extU(raw));
-    e.if(X.eqz(d), () => e.fault(0));
+    e.unlikely(X.eqz(d), () => e.fault(0));
     let n: Expr;
     if (size === 8) n = signed ? X.extS(X.ext16S(e.gpr(0, 16))) : X.extU(e.gpr(0, 16));
     else {
@@ -96,14 +96,14 @@ function div(signed: boolean): Semantic {
     if (signed) {
       // The most negative dividend by -1 traps in WebAssembly; its quotient never fits.
       if (size === 32) {
-        e.if(X.and(X.eq(n, X.c64w(0, 0x8000_0000)), X.eq(d, X.c64(-1))), () => e.fault(0));
+        e.unlikely(X.and(X.eq(n, X.c64w(0, 0x8000_0000)), X.eq(d, X.c64(-1))), () => e.fault(0));
       }
       const q = e.let(X.divS(n, d));
-      e.if(X.ne(q, signExtend(size, X.wrap(q))), () => e.fault(0));
+      e.unlikely(X.ne(q, signExtend(size, X.wrap(q))), () => e.fault(0));
       quotient(e, size, X.wrap(q), X.wrap(X.remS(n, d)));
     } else {
       const q = e.let(X.divU(n, d));
-      e.if(X.ne(X.shrU(q, X.c64(size)), X.c64(0)), () => e.fault(0));
+      e.unlikely(X.ne(X.shrU(q, X.c64(size)), X.c64(0)), () => e.fault(0));
       quotient(e, size, X.wrap(q), X.wrap(X.remU(n, d)));
     }
     e.next();

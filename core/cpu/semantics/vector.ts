@@ -35,7 +35,7 @@ const isMmx = (f: Form): boolean => f.ops.some((o) => o.k === "mm");
  */
 function enterMmx(e: Emit, f: Form): void {
   if (!isMmx(f)) return;
-  e.if(X.and(e.state(32, L.FSW), X.c32(0x80)), () => e.fault(16));
+  e.unlikely(X.and(e.state(32, L.FSW), X.c32(0x80)), () => e.fault(16));
 }
 /** The tag and TOP changes, once nothing can fault any more. */
 function commitMmx(e: Emit, f: Form): void {
@@ -47,7 +47,7 @@ function commitMmx(e: Emit, f: Form): void {
 /** Raises #GP(0) unless a linear address is a multiple of 16. */
 function aligned(e: Emit, la: Expr): Expr {
   const a = e.let(la);
-  e.if(X.and(X.wrap(a), X.c32(15)), () => e.fault(13, 0));
+  e.unlikely(X.and(X.wrap(a), X.c32(15)), () => e.fault(13, 0));
   return a;
 }
 
