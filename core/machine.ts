@@ -196,6 +196,14 @@ export class RetrovisorMachine implements Machine {
     if (at < this.cpu.limit) this.cpu.limit = at;
   }
 
+  /** Output may have made a scripted input due while the processor runs: it may have to stop earlier. */
+  #expectInput(): void {
+    const due = this.inputs.nextDue();
+    if (due === null) return;
+    const at = Math.max(due.icount, this.clock.icountAt(due.timeNs));
+    if (at > this.clock.icount && at < this.cpu.limit) this.cpu.limit = at;
+  }
+
   #fire(): void {
     const { clock, vcpus, cpu } = this;
     if (clock.nextNs() > clock.now()) return;
@@ -240,8 +248,10 @@ export class RetrovisorMachine implements Machine {
 
   /** Gives something to the observer, or keeps it until one can be attached. */
   tell(what: (o: Observer) => void): void {
-    if (this.door.observer !== null) what(this.door.observer);
-    else if (this.#early !== null && this.#early.length < 4096) this.#early.push(what);
+    if (this.door.observer !== null) {
+      what(this.door.observer);
+      this.#expectInput();
+    } else if (this.#early !== null && this.#early.length < 4096) this.#early.push(what);
   }
 
   /** Nobody can run: jump to what is due next, or say that nothing will come. */
