@@ -35,6 +35,8 @@ export interface GeneratedCase {
   mnemonic: string;
   /** It has an instruction whose last bit (and so C1) the manual does not define. */
   transcendental: boolean;
+  /** It has an MMX instruction: one whose store faults has already cleared TOP on the host; re-execution hides that. */
+  mmx: boolean;
 }
 
 /** Bits of iced's `RflagsBits` in order, as RFLAGS bits; x87 condition codes and others left out. */
@@ -320,7 +322,7 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
   const forms = formsFor(mode, groups);
   const b: Building = { r, mode, bytes: [], gpr: randomRegisters(r, mode), taken: new Set() };
   const length = r.chance(0.75) ? 1 : 2 + r.below(4);
-  let form = forms[0], undefinedFlags = 0, mnemonic = "", transcendental = false;
+  let form = forms[0], undefinedFlags = 0, mnemonic = "", transcendental = false, mmx = false;
   for (let n = 0; n < length && b.bytes.length < 45; n++) {
     form = r.pick(forms);
     const decoded = appendInstruction(b, form, groups);
@@ -331,6 +333,7 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
     if (n > 0 && STORES_POINTERS.test(Mnemonic[decoded.mnemonic])) return null;
     undefinedFlags = undefinedFlagsOf(decoded);
     mnemonic = Mnemonic[decoded.mnemonic];
+    if (form.group === "mmx" || /_mm(_|$)/.test(form.name)) mmx = true;
     if (TRANSCENDENTAL.test(mnemonic)) transcendental = true;
     adaptRegisters(b, mnemonic);
     if (decoded.code === 0) break;
@@ -349,7 +352,7 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
   };
   test.rflags &= FLAGS_LOADED;
   test.code = code.subarray(0, 4096 - test.codeOffset);
-  return { test, form, undefinedFlags, mnemonic, transcendental };
+  return { test, form, undefinedFlags, mnemonic, transcendental, mmx };
 }
 
 /** The case with a number. */

@@ -146,6 +146,7 @@ function emms(c: Core, i: Insn): void {
   if (c.s.cr0 & Cr0.TS) raise(Vec.NM);
   if (deliverPending(c, i)) return;
   c.s.u32[FTW] = 0xffff;
+  c.s.u32[FSW] &= ~0x3800; // as every MMX instruction, TOP = 0
 }
 
 function requireXsave(c: Core, form: number): void {
