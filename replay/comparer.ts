@@ -24,6 +24,8 @@ import {
 /** Compares one machine with one recording. The first difference is thrown, and kept in `divergence`. */
 export class Comparer implements Observer {
   divergence: Divergence | null = null;
+  /** Behind a divergence: called with the first exit that is not as recorded. */
+  onOtherExit: ((expected: string, actual: string) => void) | null = null;
   /** Called with guest output. */
   onText: ((device: string, bytes: Uint8Array) => void) | null = null;
   readonly #machine: Machine;
@@ -69,7 +71,6 @@ export class Comparer implements Observer {
     actual: string,
     exit?: ExitEvent,
   ): never {
-    const columns = this.bundle.table("exits").spec.columns.map((c) => c.name);
     const last = exit ?? this.#lastExit;
     this.divergence = new Divergence({
       icount: exit?.icount ?? this.#machine.icount,
@@ -80,15 +81,22 @@ export class Comparer implements Observer {
       expected,
       actual,
       expectedExit: this.#exits.describeNext(),
-      actualExit: last === null
-        ? "none"
-        : (exit ? "" : "none; the last one was ") + describeExit(last, columns),
+      actualExit: last === null ? "none" : (exit ? "" : "none; the last one was ") + this.#describe(last),
     });
     throw this.divergence;
   }
 
+  #describe(e: ExitEvent): string {
+    return describeExit(e, this.bundle.table("exits").spec.columns.map((c) => c.name));
+  }
+
   onExit(e: ExitEvent): void {
-    if (this.divergence !== null) return;
+    if (this.divergence !== null) {
+      if (this.onOtherExit !== null && this.#exits.check(e) !== null) {
+        this.onOtherExit(this.#exits.describeNext(), this.#describe(e));
+      }
+      return;
+    }
     const column = this.#exits.check(e);
     this.#lastExit = e;
     if (column === null) return;

@@ -39,7 +39,7 @@ export class Divergence extends Error {
       `Replay diverges at icount ${facts.icount}, RIP 0x${
         facts.rip.toString(16)
       }: ${facts.table} row ${facts.row}, ` +
-        `${facts.column} is recorded as ${facts.expected} but is ${facts.actual}.`,
+        `${facts.column} is recorded as ${printable(facts.expected)} but is ${printable(facts.actual)}.`,
     );
   }
 
@@ -47,4 +47,14 @@ export class Divergence extends Error {
   print(): string {
     return `${this.message}\n  expected exit: ${this.facts.expectedExit}\n  actual exit:   ${this.facts.actualExit}`;
   }
+}
+
+/** Text that a guest may have chosen, without control characters and of bounded length. */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  const escaped = text.replace(
+    /[\u0000-\u001f\u007f-\u009f]/g,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+  return escaped.length > 200 ? `${escaped.slice(0, 200)}…` : escaped;
 }

@@ -76,7 +76,7 @@ export async function replay(place: string | Store, options: ReplayOptions): Pro
     await run(session, options);
   } catch (e) {
     if (!(e instanceof Divergence)) throw e;
-    divergence = e;
+    divergence = session?.explain(e) ?? e;
   } finally {
     bundle.close();
   }

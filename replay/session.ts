@@ -16,6 +16,9 @@ import { StateHasher } from "./state_hash.ts";
 /** Times a run to one and the same icount is repeated until the recorded inputs and jumps at it have happened. */
 const REPEATS_MAX = 64;
 
+/** Instructions that are run behind a divergence to find an exit that shows it. */
+const EXPLAIN_INSTRUCTIONS = 50e6;
+
 /** One machine under replay. */
 export class ReplaySession {
   readonly machine: Machine;
@@ -103,6 +106,37 @@ export class ReplaySession {
     const actual = hex(this.#hasher.digest(m.saveState())), expected = hex(c.hash);
     if (actual !== expected) d.diverge("checkpoints", c.row, "hash", expected, actual);
     this.compared++;
+  }
+
+  /**
+   * Runs a little behind a divergence that no exit has shown yet, to find the exit that does.
+   * @returns the divergence with both sides' exits where one was found
+   */
+  explain(d: Divergence): Divergence {
+    if (d.facts.table === "exits" || this.comparer.divergence !== d || this.machine.outcome !== null) {
+      return d;
+    }
+    let found = d;
+    this.holdBehind(null);
+    const stop = new Error("the exit is found");
+    this.comparer.onOtherExit = (expectedExit, actualExit) => {
+      found = new Divergence({ ...d.facts, expectedExit, actualExit });
+      throw stop;
+    };
+    try {
+      const why = this.machine.runUntil(this.machine.icount + EXPLAIN_INSTRUCTIONS);
+      if (why === "waiting" && found === d) {
+        found = new Divergence({
+          ...d.facts,
+          actualExit: `none: the machine waits for input at icount ${this.machine.icount}`,
+        });
+      }
+    } catch (e) {
+      // What goes wrong behind a divergence explains nothing.
+      if (e !== stop) found = d;
+    }
+    this.comparer.onOtherExit = null;
+    return found;
   }
 
   /** Hash of the machine as it is. */
