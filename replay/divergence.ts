@@ -51,10 +51,6 @@ export class Divergence extends Error {
 
 /** Text that a guest may have chosen, without control characters and of bounded length. */
 function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  const escaped = text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  const escaped = text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
   return escaped.length > 200 ? `${escaped.slice(0, 200)}…` : escaped;
 }
