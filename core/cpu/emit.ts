@@ -266,6 +266,17 @@ export class Emit {
     after?.();
   }
 
+  // ---- flags ----
+
+  /** Takes over a flag update to be made later, if this engine can; see `semantics/flags.ts`. */
+  deferFlags(_kind: string, _size: number, _a: Expr, _b: Expr, _r: Expr): boolean {
+    return false;
+  }
+  /** A condition (code >> 1, as 0 or 1) from a flag update that was taken over, or null. */
+  knownCondition(_cc: number): Expr | null {
+    return null;
+  }
+
   // ---- memory ----
 
   /** Linear address of the record's memory operand; `sizeFlags` as for the slow path (limit checks need it). */
@@ -381,6 +392,10 @@ export class Emit {
     this.body.code.u8(0x13); // return_call_indirect
     this.body.code.u32(this.rt.handlerType);
     this.body.code.u8(0);
+  }
+  /** Goes on with another handler for this record. */
+  continueAs(handler: Expr): void {
+    this.dispatch(this.rec, this.bud, handler);
   }
   /** Continues at the block whose record is in the link word at rec + `slot`; falls back to `rip` when unlinked. */
   jumpLinked(slot: number, rip: Expr): void {

@@ -6,7 +6,7 @@
  */
 import { Emit } from "./emit.ts";
 import { type Form, formKey, type Semantic } from "./form.ts";
-import { buildRuntime, type EngineImports } from "./runtime.ts";
+import { buildRuntime, type EngineImports, RUNTIME_EXPORTS } from "./runtime.ts";
 import { SEMANTICS } from "./semantics/mod.ts";
 import { FuncBody, I32, ModuleBuilder } from "../wasm/module.ts";
 import * as X from "../wasm/expr.ts";
@@ -17,16 +17,26 @@ export interface Interpreter {
   run(rec: number, budget: number): void;
   /** Handler index of a form, by its key. */
   handlers: Map<string, number>;
+  /** Form of each handler. */
+  forms: readonly Form[];
+  /** All handlers, then room for compiled code. */
+  table: WebAssembly.Table;
+  /** Exports of the shared runtime functions, by name, for compiled code to import. */
+  runtime: WebAssembly.Exports;
 }
+
+/** Table entries for compiled code. */
+export const JIT_SLOTS = 32768;
 
 /** Builds the module for a set of forms. The bytes depend on the forms only. */
 export function buildInterpreter(forms: Iterable<Form>): {
   bytes: Uint8Array;
   handlers: Map<string, number>;
+  forms: Form[];
 } {
   const m = new ModuleBuilder();
   const rt = buildRuntime(m);
-  const handlers = new Map<string, number>();
+  const handlers = new Map<string, number>(), kept: Form[] = [];
   for (const f of forms) {
     const key = formKey(f);
     if (handlers.has(key)) continue;
@@ -35,9 +45,12 @@ export function buildInterpreter(forms: Iterable<Form>): {
     const body = new FuncBody([I32, I32]);
     semantic(new Emit(rt, body), f);
     handlers.set(key, m.tableFuncs.length);
+    kept.push(f);
     m.tableFuncs.push(m.func([I32, I32], [], body));
   }
   m.tableType = rt.handlerType;
+  m.tableSpare = JIT_SLOTS;
+  for (const name of RUNTIME_EXPORTS) m.export(name, rt[name]);
   const run = new FuncBody([I32, I32]);
   const e = new Emit(rt, run);
   e.push(e.rec);
@@ -47,10 +60,10 @@ export function buildInterpreter(forms: Iterable<Form>): {
   run.code.u32(rt.handlerType);
   run.code.u8(0);
   m.export("run", m.func([I32, I32], [], run));
-  return { bytes: m.encode(), handlers };
+  return { bytes: m.encode(), handlers, forms: kept };
 }
 
-let compiled: { module: WebAssembly.Module; handlers: Map<string, number> } | null = null;
+let compiled: { module: WebAssembly.Module; handlers: Map<string, number>; forms: Form[] } | null = null;
 
 /** Instantiates the interpreter on a memory. The module is built and compiled once for each process. */
 export function createInterpreter(
@@ -60,10 +73,20 @@ export function createInterpreter(
 ): Interpreter {
   if (!compiled) {
     const built = buildInterpreter(forms());
-    compiled = { module: new WebAssembly.Module(built.bytes as BufferSource), handlers: built.handlers };
+    compiled = {
+      module: new WebAssembly.Module(built.bytes as BufferSource),
+      handlers: built.handlers,
+      forms: built.forms,
+    };
   }
   const instance = new WebAssembly.Instance(compiled.module, {
     env: { memory, ...imports } as unknown as WebAssembly.ModuleImports,
   });
-  return { run: instance.exports.run as Interpreter["run"], handlers: compiled.handlers };
+  return {
+    run: instance.exports.run as Interpreter["run"],
+    handlers: compiled.handlers,
+    forms: compiled.forms,
+    table: instance.exports.table as WebAssembly.Table,
+    runtime: instance.exports,
+  };
 }

@@ -20,4 +20,6 @@ export const Leave = {
   BUDGET: 5,
   /** The run is to stop. */
   STOP: 6,
+  /** The block at `LEAVE_REC` has become hot; nothing of it has run. */
+  HOT: 7,
 } as const;

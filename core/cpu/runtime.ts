@@ -24,6 +24,37 @@ export interface EngineImports {
   segmentCheck(seg: number, offset: number, sizeFlags: number): number;
 }
 
+/** Runtime functions that compiled code imports from the interpreter's module, with their types. */
+export const RUNTIME_EXPORTS = [
+  "slowLoad",
+  "slowStore",
+  "commitStore",
+  "goto",
+  "outOfBudget",
+  "segLinear",
+  "generalEa",
+  "getIndex",
+  "addIndex",
+] as const;
+const RUNTIME_TYPES: Record<(typeof RUNTIME_EXPORTS)[number], [ValType[], ValType[]]> = {
+  slowLoad: [[I64, I32, I32, I32], [I32]],
+  slowStore: [[I64, I32, I32, I32], [I32]],
+  commitStore: [[], []],
+  goto: [[I64, I32, I32], []],
+  outOfBudget: [[I32, I32], []],
+  segLinear: [[I32, I64, I32], [I64]],
+  generalEa: [[I32, I32], [I64]],
+  getIndex: [[I32, I32], [I64]],
+  addIndex: [[I32, I32, I32], []],
+};
+
+/** Declares the runtime as imports, for a module of compiled code. */
+export function importRuntime(m: ModuleBuilder): Runtime {
+  const rt = { handlerType: m.type([I32, I32], []) } as Runtime;
+  for (const name of RUNTIME_EXPORTS) rt[name] = m.import(name, ...RUNTIME_TYPES[name]);
+  return rt;
+}
+
 /** Declares imports and builds the shared functions. Must run before any other function is defined. */
 export function buildRuntime(m: ModuleBuilder): Runtime {
   const slowLoad = m.import("slowLoad", [I32, I32], [I32]);

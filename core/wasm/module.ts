@@ -55,6 +55,10 @@ export class ModuleBuilder {
   readonly #exports: { name: string; func: number }[] = [];
   /** Functions of the table, in order; set before `encode`. */
   tableFuncs: number[] = [];
+  /** Further table entries, filled with the first function, for functions of other modules. The table is exported. */
+  tableSpare = 0;
+  /** Imports "env"."table" of this many entries instead of defining one; 0: no. */
+  importTable = 0;
   /** Type of the table's entries (index from `type`), when there is a table. */
   tableType = -1;
 
@@ -107,7 +111,16 @@ export class ModuleBuilder {
       }
     });
     section(2, (c) => {
-      c.u32(this.#imports.length + 1);
+      c.u32(this.#imports.length + (this.importTable ? 2 : 1));
+      if (this.importTable) {
+        c.name("env");
+        c.name("table");
+        c.raw([1, 0x64]);
+        c.s32(this.tableType);
+        c.u8(1);
+        c.u32(this.importTable);
+        c.u32(this.importTable);
+      }
       for (const i of this.#imports) {
         c.name(i.module);
         c.name(i.name);
@@ -126,7 +139,11 @@ export class ModuleBuilder {
     });
     if (this.tableFuncs.length) this.#encodeTable(section);
     section(7, (c) => {
-      c.u32(this.#exports.length);
+      c.u32(this.#exports.length + (this.tableFuncs.length ? 1 : 0));
+      if (this.tableFuncs.length) {
+        c.name("table");
+        c.raw([1, 0]);
+      }
       for (const e of this.#exports) {
         c.name(e.name);
         c.u8(0);
@@ -148,8 +165,8 @@ export class ModuleBuilder {
       c.raw([0x40, 0x00, 0x64]); // table with initialiser; (ref $type)
       c.s32(this.tableType);
       c.u8(1);
-      c.u32(this.tableFuncs.length);
-      c.u32(this.tableFuncs.length);
+      c.u32(this.tableFuncs.length + this.tableSpare);
+      c.u32(this.tableFuncs.length + this.tableSpare);
       c.u8(0xd2); // ref.func
       c.u32(this.tableFuncs[0]);
       c.u8(0x0b);

@@ -64,7 +64,7 @@ const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3], INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];
 /** Every form any entry can take, for building the interpreter. */
 export function* allForms(): Iterable<Form> {
   const plain: Form = { name: "stop", size: 0, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
-  for (const name of ["stop", "stale", "sys", "jmp", "nop"]) {
+  for (const name of ["stop", "stale", "profile", "sys", "jmp", "nop"]) {
     yield { ...plain, name, size: name === "jmp" ? 64 : 0 };
   }
   const kinds: [boolean, AddrKind[], AddrKind[], number[]][] = [

@@ -8,7 +8,18 @@ import type { Emit } from "../emit.ts";
 import type { Form, Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
-import { aux, carry, flagsAdd, flagsLogic, flagsSub, setLazy, signExtend, truncate } from "./flags.ts";
+import {
+  aux,
+  carry,
+  flagsAdc,
+  flagsAdd,
+  flagsLogic,
+  flagsSbb,
+  flagsSub,
+  setLazy,
+  signExtend,
+  truncate,
+} from "./flags.ts";
 import * as L from "../../layout.ts";
 
 /** A carry 0/1 in the type of a `size`-bit value. */
@@ -206,8 +217,8 @@ const setCf = (v: (e: Emit) => Expr): Semantic => (e) => {
 export const arith: Record<string, Semantic> = {
   add: binary((_e, _s, a, b) => X.add(a, b), flagsAdd),
   or: binary((_e, _s, a, b) => X.or(a, b), logicFlags),
-  adc: binary((e, s, a, b) => X.add(X.add(a, b), cin(e, s)), flagsAdd),
-  sbb: binary((e, s, a, b) => X.sub(X.sub(a, b), cin(e, s)), flagsSub),
+  adc: binary((e, s, a, b) => X.add(X.add(a, b), cin(e, s)), flagsAdc),
+  sbb: binary((e, s, a, b) => X.sub(X.sub(a, b), cin(e, s)), flagsSbb),
   and: binary((_e, _s, a, b) => X.and(a, b), logicFlags),
   sub: binary((_e, _s, a, b) => X.sub(a, b), flagsSub),
   xor: binary((_e, _s, a, b) => X.xor(a, b), logicFlags),

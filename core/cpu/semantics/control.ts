@@ -49,6 +49,16 @@ const stale: Semantic = (e) => {
   e.setState(32, L.LINK_SLOT, X.c32(0));
   e.leave(Leave.LOOKUP);
 };
+/**
+ * First record of a block that is still counted: the header holds the real handler and, above it, how often the block may
+ * run before the compiler is asked.
+ */
+const profile: Semantic = (e) => {
+  const left = e.let(X.sub(X.load(32, X.sub(e.rec, X.c32(8))), X.c32(0x1_0000)));
+  e.store(32, X.sub(e.rec, X.c32(8)), left);
+  e.if(X.ltU(left, X.c32(0x1_0000)), () => e.leave(Leave.HOT));
+  e.continueAs(X.and(left, X.c32(0xffff)));
+};
 /** A system operation: executed by the dispatcher. */
 const sys: Semantic = (e) => e.leave(Leave.SYS);
 
@@ -59,6 +69,7 @@ export const control: Record<string, Semantic> = {
   loop,
   jcxz,
   page_end: pageEnd,
+  profile,
   stop,
   stale,
   sys,

@@ -35,23 +35,43 @@ function auxFromCarries(size: number, cout: Expr): Expr {
   return X.or(X.and(X.shl(cout, X.c32(32 - size)), top), X.and(cout, af));
 }
 
-/** Flags of r = a + b (+ carry). Operands and result are locals; r may carry garbage above `size`. */
-export function flagsAdd(e: Emit, size: number, a: Expr, b: Expr, r: Expr): void {
-  const cout = e.let(X.or(X.and(a, b), X.and(X.or(a, b), X.not(r))));
-  setLazy(e, signExtend(size, r), auxFromCarries(size, cout));
+/** What last set the flags. "adc" and "sbb" had a carry in; "raw" is anything given as finished words. */
+export type FlagKind = "add" | "adc" | "sub" | "sbb" | "logic";
+
+/** The lazy words of an operation. Operands and result are locals or constants; r may carry garbage above `size`. */
+export function lazyWords(
+  e: Emit,
+  kind: FlagKind,
+  size: number,
+  a: Expr,
+  b: Expr,
+  r: Expr,
+): { res: Expr; aux: Expr } {
+  const res = signExtend(size, r);
+  if (kind === "logic") return { res, aux: X.c32(0) };
+  let cout: Expr;
+  if (kind === "add" || kind === "adc") cout = X.or(X.and(a, b), X.and(X.or(a, b), X.not(r)));
+  else cout = X.or(X.and(X.not(a), b), X.and(X.or(X.not(a), b), r));
+  return { res, aux: auxFromCarries(size, e.let(cout)) };
 }
 
-/** Flags of r = a - b (- borrow). */
-export function flagsSub(e: Emit, size: number, a: Expr, b: Expr, r: Expr): void {
-  const na = X.not(a);
-  const cout = e.let(X.or(X.and(na, b), X.and(X.or(na, b), r)));
-  setLazy(e, signExtend(size, r), auxFromCarries(size, cout));
+function set(e: Emit, kind: FlagKind, size: number, a: Expr, b: Expr, r: Expr): void {
+  if (e.deferFlags(kind, size, a, b, r)) return;
+  const w = lazyWords(e, kind, size, a, b, r);
+  setLazy(e, w.res, w.aux);
 }
 
+type FlagSetter = (e: Emit, size: number, a: Expr, b: Expr, r: Expr) => void;
+/** Flags of r = a + b. */
+export const flagsAdd: FlagSetter = (e, size, a, b, r) => set(e, "add", size, a, b, r);
+/** Flags of r = a + b + carry. */
+export const flagsAdc: FlagSetter = (e, size, a, b, r) => set(e, "adc", size, a, b, r);
+/** Flags of r = a - b. */
+export const flagsSub: FlagSetter = (e, size, a, b, r) => set(e, "sub", size, a, b, r);
+/** Flags of r = a - b - borrow. */
+export const flagsSbb: FlagSetter = (e, size, a, b, r) => set(e, "sbb", size, a, b, r);
 /** Flags of a logic operation: CF = OF = AF = 0. */
-export function flagsLogic(e: Emit, size: number, r: Expr): void {
-  setLazy(e, signExtend(size, r), X.c32(0));
-}
+export const flagsLogic = (e: Emit, size: number, r: Expr): void => set(e, "logic", size, r, r, r);
 
 /** The auxiliary word. */
 export function aux(e: Emit): Expr {
@@ -80,6 +100,8 @@ export function parity(e: Emit): Expr {
 
 /** Condition code 0-15 (the low nibble of Jcc, SETcc, CMOVcc) as 0 or 1. */
 export function condition(e: Emit, cc: number): Expr {
+  const known = e.knownCondition(cc >> 1);
+  if (known !== null) return cc & 1 ? X.eqz(known) : known;
   let v: Expr;
   switch (cc >> 1) {
     case 0:
