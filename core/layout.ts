@@ -90,7 +90,10 @@ export const STATE_SIZE = 0x800;
 
 /** Number of entries in one TLB set. */
 export const TLB_ENTRIES = 4096;
-/** Bytes per TLB entry: read tag i64, write tag i64, execute tag i64, addend i32, physical page u32. */
+/**
+ * Bytes per TLB entry: read tag i64, write tag i64, 8 bytes unused (all ones: execution has its own translations,
+ * `core/mmu/exec_tlb.ts`), addend i32, physical page u32.
+ */
 export const TLB_ENTRY_SIZE = 32;
 export const TLB_READ = 0, TLB_WRITE = 8, TLB_EXEC = 16, TLB_ADDEND = 24, TLB_PHYS = 28;
 /**

@@ -2,44 +2,24 @@ import { assertEquals } from "@std/assert";
 import { Leave } from "../core/cpu/leave.ts";
 import { Cr0, Cr4, Fl } from "../core/cpu/state.ts";
 import * as L from "../core/layout.ts";
-import { Access, SlowFlag } from "../core/mmu/mmu.ts";
-import { assertFault, faultOf, LONG, PAE, PAGED, TestCore } from "./system_fixture.ts";
-
-const P = 1, W = 2, U = 4, G = 0x100, PS = 0x80, D = 0x40, A = 0x20;
-const PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000;
-/** Top of the address space: every level uses its last entries. */
-const TOP = -0x20_0000;
-
-/** Long mode with one page table for the last 2 MiB; returns the core and a function that maps page n of it. */
-function machine(): { c: TestCore; map: (n: number, gpa: number, flags: number) => void } {
-  const c = new TestCore();
-  c.mem.write32(PML4 + 511 * 8, PDPT | P | W | U);
-  c.mem.write32(PDPT + 511 * 8, PD | P | W | U);
-  c.mem.write32(PD + 511 * 8, PT | P | W | U);
-  c.control((PAGED | Cr0.WP) >>> 0, PAE | Cr4.PGE, LONG, PML4);
-  c.s.setSeg(1, 8, 0, 0, 0x29b); // 64-bit code
-  return { c, map: (n, gpa, flags) => c.mem.write32(PT + n * 8, (gpa | flags) >>> 0) };
-}
-
-/** Calls a slow path as generated code does. */
-function slow(c: TestCore, load: boolean, la: number, size: number, flags = 0): number {
-  c.s.setNum(L.SLOW_ADDR, la);
-  c.s.i32[L.LEAVE >> 2] = Leave.NONE;
-  return (load ? c.mmu.slowLoad(size, flags) : c.mmu.slowStore(size, flags)) >>> 0;
-}
-const leave = (c: TestCore) => c.s.i32[L.LEAVE >> 2];
-const pendingFault = (
-  c: TestCore,
-) => [c.s.i32[L.FAULT_VECTOR >> 2], c.s.i32[L.FAULT_ERROR >> 2], c.s.num(L.FAULT_ADDR)];
-
-/** What a TLB tag says about an access of generated code: its entry, or -1. */
-function probe(c: TestCore, la: number, tag: number, size = 4): number {
-  const big = BigInt.asUintN(64, BigInt(la));
-  const e = c.s.i32[L.TLB_BASE >> 2] + Number((big >> 12n ^ big >> 24n) & 4095n) * 32;
-  const hit =
-    c.s.view.getBigUint64(e + tag, true) === ((big + BigInt(size - 1)) & BigInt.asUintN(64, ~0xfffn));
-  return hit ? (Number(big & 0xffff_ffffn) + c.s.view.getInt32(e + L.TLB_ADDEND, true)) >>> 0 : -1;
-}
+import { SlowFlag } from "../core/mmu/mmu.ts";
+import {
+  A,
+  D,
+  leave,
+  machine,
+  P,
+  PDPT,
+  pendingFault,
+  PML4,
+  probe,
+  PT,
+  slow,
+  TOP,
+  U,
+  W,
+} from "./mmu_fixture.ts";
+import { assertFault, faultOf } from "./system_fixture.ts";
 
 Deno.test("slowLoad answers the host offset and fills the TLB so that the next probe hits", () => {
   const { c, map } = machine();
@@ -237,95 +217,6 @@ Deno.test("watched pages report their first write and run direct afterwards", ()
   c.mmu.watchWrites();
   c.mmu.write8(la, 1);
   assertEquals(c.mem.dirty[0x20], 1);
-});
-
-Deno.test("flushNonGlobal keeps global translations only, flushAll and INVLPG keep none", () => {
-  const { c, map } = machine();
-  map(3, 0x20000, P | W | G);
-  map(4, 0x21000, P | W);
-  const both = () => [probe(c, TOP + 0x3000, L.TLB_READ) > 0, probe(c, TOP + 0x4000, L.TLB_READ) > 0];
-  const fill = () => (slow(c, true, TOP + 0x3000, 4), slow(c, true, TOP + 0x4000, 4));
-  fill();
-  assertEquals(both(), [true, true]);
-  c.mmu.flushNonGlobal();
-  assertEquals(both(), [true, false]);
-  fill();
-  c.mmu.invlpg(TOP + 0x3123);
-  assertEquals(both(), [false, true]);
-  fill();
-  c.mmu.flushAll();
-  assertEquals(both(), [false, false]);
-  c.s.u32[L.CR4 >> 2] &= ~Cr4.PGE;
-  fill();
-  c.mmu.flushNonGlobal();
-  assertEquals(both(), [false, false], "G means nothing without CR4.PGE");
-});
-
-Deno.test("INVLPG inside a large page drops all of it, and nothing else", () => {
-  const { c } = machine();
-  c.mem.write32(PD + 511 * 8, P | W | PS);
-  c.mem.write32(PD + 510 * 8, P | W | PS);
-  const at = [TOP, TOP + 0x1000, TOP + 0x1f_f000, TOP - 0x1000];
-  for (const la of at) slow(c, true, la, 4);
-  c.mmu.invlpg(TOP + 0x8_0000);
-  assertEquals(at.map((la) => probe(c, la, L.TLB_READ) > 0), [false, false, false, true]);
-});
-
-/** A jump cache entry that must be gone after a flush. */
-const jc = (c: TestCore, n: number) => c.s.i32[(L.JUMP_CACHE + n * L.JUMP_CACHE_SIZE) >> 2];
-
-Deno.test("jump caches are flushed when they may know a dropped translation, and only then", () => {
-  const { c, map } = machine();
-  map(3, 0x20000, P | W | G);
-  map(4, 0x21000, P | W | U);
-  map(5, 0x22000, P | W);
-  const remember = () => {
-    for (const n of [0, 1]) c.s.i32[(L.JUMP_CACHE + n * L.JUMP_CACHE_SIZE) >> 2] = 1;
-  };
-  const known = () => [jc(c, 0) === 1, jc(c, 1) === 1];
-  c.mmu.translate(TOP + 0x3000, Access.EXEC);
-  c.setCpl(3);
-  c.mmu.translate(TOP + 0x4000, Access.EXEC);
-  c.setCpl(0);
-  remember();
-  c.mmu.flushNonGlobal();
-  assertEquals(known(), [true, false], "only global code ran at CPL 0");
-  remember();
-  c.mmu.translate(TOP + 0x5000, Access.READ);
-  c.s.u32[L.EFER >> 2] |= 0x800;
-  c.mem.write32(PT + 5 * 8 + 4, 0x8000_0000);
-  c.mmu.invlpg(TOP + 0x5000);
-  c.mmu.translate(TOP + 0x5000, Access.READ);
-  remember();
-  c.mmu.invlpg(TOP + 0x3000);
-  assertEquals(known(), [false, true]);
-  c.mem.write32(PT + 5 * 8 + 4, 0);
-  c.mmu.flushAll();
-  c.mmu.translate(TOP + 0x5000, Access.EXEC);
-  remember();
-  c.mmu.flushNonGlobal();
-  assertEquals(known(), [false, false]);
-});
-
-Deno.test("the TLB survives save and load, and equal contents give equal bytes", () => {
-  const { c, map } = machine();
-  for (let n = 0; n < 40; n++) map(n, 0x20000 + n * 0x1000, P | W | (n & 1 ? G : 0) | (n & 2 ? U : 0));
-  for (const n of [7, 3, 30, 12]) slow(c, n !== 3, TOP + n * 0x1000, 4);
-  const saved = c.mmu.saveTlb();
-  c.mmu.flushAll();
-  assertEquals(c.mmu.saveTlb().length, 0);
-  for (const n of [12, 30, 3, 7]) slow(c, n !== 3, TOP + n * 0x1000, 4);
-  assertEquals(c.mmu.saveTlb(), saved);
-  for (let n = 0; n < 40; n++) map(n, 0, 0);
-  c.mmu.flushAll();
-  c.mmu.loadTlb(saved);
-  assertEquals(c.mmu.saveTlb(), saved);
-  assertEquals(probe(c, TOP + 0x3000, L.TLB_WRITE) > 0, true);
-  assertEquals(probe(c, TOP + 0x7000, L.TLB_WRITE), -1);
-  assertEquals(probe(c, TOP + 0x7000, L.TLB_READ) > 0, true);
-  c.mmu.flushNonGlobal();
-  assertEquals(probe(c, TOP + 0x1e000, L.TLB_READ), -1);
-  assertEquals(probe(c, TOP + 0x7000, L.TLB_READ) > 0, true);
 });
 
 Deno.test("selectSets separates user, supervisor, and supervisor with SMAP suspended", () => {

@@ -160,10 +160,15 @@ for (const m of MODES) {
               const leaf = P | A | (access === Access.WRITE ? D : dirty);
               assertEquals(entryLo(c, m, 1) & (P | A | D), leaf, what);
               for (let l = 2; l <= m.levels; l++) assertEquals(entryLo(c, m, l) & (A | D), A, what);
-              const written = access === Access.WRITE || dirty !== 0;
+              const written = access === Access.WRITE || dirty !== 0, data = access !== Access.EXEC;
               const seen = [L.TLB_READ, L.TLB_WRITE, L.TLB_EXEC].map((tag) => direct(c, m.la, tag));
-              const wanted = [0, 1, 2].map((x) => permitted(p, x) && (x !== 1 || written));
-              assertEquals(seen, wanted, what);
+              const wanted = [0, 1].map((x) => data && permitted(p, x) && (x !== 1 || written));
+              assertEquals(seen, [...wanted, false], what);
+              const lo = m.la | 0, hi = Math.floor(m.la / 2 ** 32);
+              assertEquals(c.mmu.tlb.exec.map((x) => x.find(lo, hi)), [
+                !data && !p.user ? DATA >> 12 : -1,
+                !data && p.user ? DATA >> 12 : -1,
+              ], what);
             } else {
               const i = access === Access.EXEC && (p.nxe || p.smep) ? 0x10 : 0;
               assertFault(f, 14, 1 | (access === Access.WRITE ? 2 : 0) | (p.user ? 4 : 0) | i, what);

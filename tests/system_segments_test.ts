@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { STACK_SHADOW } from "../core/cpu/core.ts";
 import { Attr, Cr0, Cr4, Fl, Seg } from "../core/cpu/state.ts";
 import { linearOf, readRm, writeRm } from "../core/cpu/system/operands.ts";
 import { loadSegment, segLinear } from "../core/cpu/system/segments.ts";
@@ -168,7 +169,7 @@ Deno.test("MOV and POP to SS shadow interrupts; MOV to CS is undefined; POP move
   assertFault(c.run("mov_to_sreg", { reg: Seg.CS, rm: 0 }), UD, -1);
   c.s.setReg(0, Sel.DATA0, 0);
   assertEquals(c.run("mov_to_sreg", { reg: Seg.SS, rm: 0 }), null);
-  assertEquals(c.s.i32[L.INT_SHADOW >> 2], 1);
+  assertEquals(c.s.i32[L.INT_SHADOW >> 2], STACK_SHADOW);
   c.s.i32[L.INT_SHADOW >> 2] = 0;
   const sp = c.s.lo(4);
   assertEquals(c.run("push_sreg", { imm: Seg.DS }), null);
@@ -178,7 +179,7 @@ Deno.test("MOV and POP to SS shadow interrupts; MOV to CS is undefined; POP move
   assertEquals(c.s.lo(4), sp - 4);
   c.mem.write32(sp - 4, 0xabcd_0000 | Sel.DATA16);
   assertEquals(c.run("pop_sreg", { imm: Seg.SS }), null);
-  assertEquals([c.s.lo(4), c.s.segSel(Seg.SS), c.s.i32[L.INT_SHADOW >> 2]], [sp, Sel.DATA16, 1]);
+  assertEquals([c.s.lo(4), c.s.segSel(Seg.SS), c.s.i32[L.INT_SHADOW >> 2]], [sp, Sel.DATA16, STACK_SHADOW]);
 });
 
 Deno.test("LDS and LSS load segment and register, or neither", () => {

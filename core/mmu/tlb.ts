@@ -1,15 +1,15 @@
 /**
  * The TLB that generated code probes: entry layout in `core/layout.ts`, one word of side information per entry here.
  *
- * Flushes cost as much as there are entries filled. The jump caches, which remember the code behind linear
- * addresses, are flushed with it, but only when they can know something about the pages concerned.
+ * Flushes cost as much as there are entries filled. Translations for execution live in `exec_tlb.ts`.
  *
  * @module
  */
 import * as L from "../layout.ts";
 import type { CpuState } from "../cpu/state.ts";
 import type { PhysMem } from "./physmem.ts";
-import { Access, PageClass, Right } from "./walk.ts";
+import { ExecTlb, region, sameRegion } from "./exec_tlb.ts";
+import { PageClass, Right } from "./walk.ts";
 
 /** Low bits of a write tag, which make generated code miss. */
 export const WriteTag = {
@@ -52,12 +52,6 @@ export function tlbIndex(lo: number, hi: number): number {
   return (lo >>> 12 ^ (lo >>> 24 | hi << 8)) & (L.TLB_ENTRIES - 1);
 }
 
-/** Number of the region of a page class that holds an address. */
-function region(pageClass: number, lo: number, hi: number): number {
-  const shift = pageClass === PageClass.M2 ? 21 : pageClass === PageClass.M4 ? 22 : 30;
-  return lo >>> shift | hi << (32 - shift);
-}
-
 /** All sets of the TLB. */
 export class Tlb {
   /** The memory below guest RAM as words; entry `n` starts at `entry(set, lo, hi)`. */
@@ -65,14 +59,15 @@ export class Tlb {
   readonly #side = new Uint8Array(TOTAL);
   readonly #filled = new Int32Array(TOTAL);
   #count = 0;
-  /** Pages that the supervisor's and the user's jump cache may know; regions that large pages filled entries in. */
-  readonly #jumps = [new Filter(), new Filter()];
+  /** Translations for execution by the supervisor and by user code. */
+  readonly exec: readonly [ExecTlb, ExecTlb];
+  /** Regions that large pages filled entries in. */
   readonly #large = new Filter();
-  #supervisorRanNonGlobal = false;
 
   constructor(readonly s: CpuState, readonly mem: PhysMem) {
     this.m = s.i32;
     this.m.fill(-1, FIRST, FIRST + TOTAL * STRIDE);
+    this.exec = [new ExecTlb(() => this.#fillJumpCache(0)), new ExecTlb(() => this.#fillJumpCache(1))];
     this.flushJumpCaches();
   }
 
@@ -81,7 +76,13 @@ export class Tlb {
     return FIRST + (set * L.TLB_ENTRIES + tlbIndex(lo, hi)) * STRIDE;
   }
 
-  /** Enters a translation to a backed page. `allowed` has bits 1 << `Access`, `rights` are the walk's. */
+  /** Enters a translation for execution; `user`: the user's. */
+  fillExec(user: boolean, lo: number, hi: number, page: number, rights: number, pageClass: number): void {
+    this.exec[user ? 1 : 0].insert(lo, hi, page, (rights & Right.GLOBAL) !== 0, pageClass);
+    if (pageClass !== PageClass.K4) this.#large.add(region(pageClass, lo, hi));
+  }
+
+  /** Enters a data translation to a backed page. `allowed` has bits 1 << `Access`, `rights` are the walk's. */
   fill(
     set: number,
     lo: number,
@@ -97,14 +98,9 @@ export class Tlb {
     const writable = allowed & 2 && rights & Right.DIRTY && !mem.rom[page];
     const bits = (mem.dirty[page] ? 0 : WriteTag.WATCHED) | (mem.code[page] ? WriteTag.CODE : 0);
     this.#set(e + 2, writable, tag | bits, hi);
-    this.#set(e + 4, allowed & 4, tag, hi);
     m[e + 6] = (mem.hostPage[page] << 12) - tag;
     m[e + 7] = page;
     const global = rights & Right.GLOBAL ? GLOBAL : 0;
-    if (allowed & 4) {
-      this.#jumps[set & 1].add(lo >>> 12);
-      if (!global && !(set & 1)) this.#supervisorRanNonGlobal = true;
-    }
     if (pageClass !== PageClass.K4) this.#large.add(region(pageClass, lo, hi));
     if (!(this.#side[slot] & LISTED)) this.#filled[this.#count++] = slot;
     this.#side[slot] = LISTED | global | pageClass;
@@ -118,29 +114,19 @@ export class Tlb {
     } else for (let i = 0; i < this.#count; i++) this.#drop(this.#filled[i], 0);
     this.#count = 0;
     this.#large.clear();
-    this.flushJumpCaches();
-    this.#jumps[0].clear();
-    this.#jumps[1].clear();
-    this.#supervisorRanNonGlobal = false;
+    for (const exec of this.exec) exec.flushAll();
   }
 
-  /** Drops every translation that is not global, and the jump caches that may know one. */
+  /** Drops every translation that is not global, and empties the jump caches that may know one. */
   flushNonGlobal(): void {
     let kept = 0;
-    const user = this.#jumps[USER_SET];
-    user.clear();
     for (let i = 0; i < this.#count; i++) {
       const slot = this.#filled[i];
-      if (this.#side[slot] & GLOBAL) {
-        this.#filled[kept++] = slot;
-        const e = FIRST + slot * STRIDE;
-        if (slot >>> 12 === USER_SET && this.#valid(e + 4)) user.add(this.m[e + 4] >>> 12);
-      } else this.#drop(slot, 0);
+      if (this.#side[slot] & GLOBAL) this.#filled[kept++] = slot;
+      else this.#drop(slot, 0);
     }
     this.#count = kept;
-    this.#fillJumpCache(1);
-    if (this.#supervisorRanNonGlobal) this.#fillJumpCache(0);
-    this.#supervisorRanNonGlobal = false;
+    for (const exec of this.exec) exec.flushNonGlobal();
   }
 
   /** Drops the translations of the page (of whatever size) that holds an address, global or not. */
@@ -153,7 +139,7 @@ export class Tlb {
     let large = false;
     for (let c: number = PageClass.M2; c <= PageClass.G1; c++) large ||= this.#large.has(region(c, lo, hi));
     if (large) this.#dropRegions(lo, hi);
-    for (let jc = 0; jc < 2; jc++) if (large || this.#jumps[jc].has(lo >>> 12)) this.#fillJumpCache(jc);
+    for (const exec of this.exec) exec.invlpg(lo, hi, large);
   }
 
   /** Makes every jump cache forget. An empty entry is all ones. */
@@ -183,11 +169,14 @@ export class Tlb {
   /** The valid entries, in index order: equal contents give equal bytes (marks in write tags are left out). */
   save(): Uint8Array {
     const slots = this.#filled.slice(0, this.#count).filter((slot) => this.#allowed(slot) !== 0).sort();
-    const out = new Uint8Array(slots.length * SAVED), v = new DataView(out.buffer);
-    let at = 0;
+    const exec = this.exec.map((x) => x.save());
+    const out = new Uint8Array(8 + slots.length * SAVED + exec[0].length + exec[1].length);
+    const v = new DataView(out.buffer);
+    v.setUint32(0, slots.length, true);
+    v.setUint32(4, exec[0].length, true);
+    let at = 8;
     for (const slot of slots) {
-      const e = FIRST + slot * STRIDE, allowed = this.#allowed(slot);
-      const tag = e + (allowed & 1 ? 0 : allowed & 2 ? 2 : 4);
+      const e = FIRST + slot * STRIDE, allowed = this.#allowed(slot), tag = allowed & 1 ? e : e + 2;
       v.setUint32(at, slot, true);
       v.setInt32(at + 4, this.m[tag] & ~0xfff, true);
       v.setInt32(at + 8, this.m[tag + 1], true);
@@ -195,22 +184,30 @@ export class Tlb {
       v.setInt32(at + 16, this.m[e + 7], true);
       at += SAVED;
     }
+    out.set(exec[0], at);
+    out.set(exec[1], at + exec[0].length);
     return out;
   }
 
   /** Replaces all entries by what `save` gave. The memory's pages must be in place; entries of unbacked ones are left out. */
   load(saved: Uint8Array): void {
     this.flushAll();
+    if (saved.length < 8) return;
     const v = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
-    for (let at = 0; at + SAVED <= saved.length; at += SAVED) {
+    const end = Math.min(8 + v.getUint32(0, true) * SAVED, saved.length);
+    for (let at = 8; at + SAVED <= end; at += SAVED) {
       const slot = v.getUint32(at, true),
         flags = v.getUint32(at + 12, true),
         page = v.getUint32(at + 16, true);
       if (slot >= TOTAL || page >= 1 << 20 || this.mem.hostPage[page] === 0) continue;
       const rights = (flags & 2 ? Right.DIRTY : 0) | (flags >>> 8 & GLOBAL ? Right.GLOBAL : 0);
       const lo = v.getInt32(at + 4, true), hi = v.getInt32(at + 8, true);
-      this.fill(slot >>> 12, lo, hi, page, flags & 7, rights, flags >>> 8 & CLASS);
+      this.fill(slot >>> 12, lo, hi, page, flags & 3, rights, flags >>> 8 & CLASS);
     }
+    const split = Math.min(end + v.getUint32(4, true), saved.length);
+    this.exec[0].load(saved.subarray(end, split));
+    this.exec[1].load(saved.subarray(split));
+    for (const exec of this.exec) for (const place of exec.largePages()) this.#large.add(place);
   }
 
   #set(word: number, valid: number | boolean, lo: number, hi: number): void {
@@ -225,16 +222,12 @@ export class Tlb {
 
   #allowed(slot: number): number {
     const e = FIRST + slot * STRIDE;
-    return (this.#valid(e) ? 1 : 0) | (this.#valid(e + 2) ? 2 : 0) | (this.#valid(e + 4) ? 4 : 0);
+    return (this.#valid(e) ? 1 : 0) | (this.#valid(e + 2) ? 2 : 0);
   }
 
   #isPage(e: number, tag: number, hi: number): boolean {
     const { m } = this;
-    for (let access = Access.READ as number; access <= Access.EXEC; access++) {
-      const w = e + access * 2;
-      if ((m[w] & ~3) === tag && m[w + 1] === hi) return true;
-    }
-    return false;
+    return (m[e] === tag && m[e + 1] === hi) || ((m[e + 2] & ~3) === tag && m[e + 3] === hi);
   }
 
   #drop(slot: number, side: number): void {
@@ -255,9 +248,8 @@ export class Tlb {
     for (let i = 0; i < this.#count; i++) {
       const slot = this.#filled[i], e = FIRST + slot * STRIDE, c = this.#side[slot] & CLASS;
       if (c === PageClass.K4) continue;
-      const tag = e + (this.#valid(e) ? 0 : this.#valid(e + 2) ? 2 : 4);
-      const highs = c === PageClass.G1 ? hi >>> 30 === this.m[tag + 1] >>> 30 : hi === this.m[tag + 1];
-      if (highs && region(c, lo, hi) === region(c, this.m[tag], this.m[tag + 1])) this.#drop(slot, LISTED);
+      const tag = this.#valid(e) ? e : e + 2;
+      if (sameRegion(c, lo, hi, this.m[tag], this.m[tag + 1])) this.#drop(slot, LISTED);
     }
   }
 

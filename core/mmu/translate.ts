@@ -91,7 +91,8 @@ export class Translator {
     }
     if (w.needsUpdate(access) && !w.setAccessedDirty(access, generated)) return Unresolved.ALONE;
     const page = w.page;
-    if (page < 1 << 20 && mem.hostPage[page] !== 0) {
+    if (access === Access.EXEC) this.tlb.fillExec(user, lo, hi, page, w.rights, w.pageClass);
+    else if (page < 1 << 20 && mem.hostPage[page] !== 0) {
       if (access === Access.WRITE && !mem.rom[page]) mem.dirty[page] = 1;
       this.tlb.fill(set, lo, hi, page, allowed, w.rights, w.pageClass);
     }
@@ -100,6 +101,10 @@ export class Translator {
 
   /** As `resolve`, but asks the TLB first. */
   resolveCached(lo: number, hi: number, access: number, set: number, generated: boolean): number {
+    if (access === Access.EXEC) {
+      const page = this.tlb.exec[set === USER_SET ? 1 : 0].find(lo, hi);
+      return page >= 0 ? page : this.resolve(lo, hi, access, set, generated);
+    }
     const m = this.tlb.m, e = this.tlb.entry(set, lo, hi), tag = e + access * 2;
     if ((m[tag] & ~3) === (lo & ~0xfff) && m[tag + 1] === hi) {
       const page = m[e + 7];
