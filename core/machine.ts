@@ -163,7 +163,11 @@ export class RetrovisorMachine implements Machine {
   /** Makes a vCPU the running one. */
   #activate(id: number): void {
     const { vcpus, xen } = this;
-    if (id === vcpus.active) return;
+    if (id === vcpus.active) {
+      // It may have waited meanwhile: its run state is again "running".
+      xen?.runstate(id, 0);
+      return;
+    }
     xen?.runstate(vcpus.active, vcpus.runnable(vcpus.current) ? 1 : 2);
     vcpus.switchTo(id);
     this.door.vcpu = id;

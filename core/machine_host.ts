@@ -149,10 +149,10 @@ export class MachineHost implements XenHost {
     return this.m.boot.memoryMap;
   }
 
-  lapicInject(vcpu: number, vector: number): void {
-    const apic = this.m.platform.lapic(vcpu);
-    if (apic.enabled) apic.setIrr(vector, false, "evtchn");
-    this.wake(vcpu);
+  lapicInject(vcpu: number, vector: number): boolean {
+    const accepted = this.m.platform.lapic(vcpu).accept(vector, false, "evtchn");
+    if (accepted) this.wake(vcpu);
+    return accepted;
   }
   nmi(vcpu: number): void {
     this.m.vcpus.all[vcpu].nmiPending = true;

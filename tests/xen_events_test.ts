@@ -157,6 +157,18 @@ Deno.test("xen per-vCPU upcall vector goes through the local APIC", () => {
   assertEquals([g.host.log, g.mem.read8(BASE + 64), g.xen.pendingVector(1)], [["lapic 1 243"], 1, -1]);
 });
 
+Deno.test("xen offers an upcall again that a disabled local APIC has refused", () => {
+  const g = guest(), port = bindIpi(g);
+  g.call(HC.hvm, 23, g.put(0x6000, 0, 0xf3));
+  g.host.log.length = 0;
+  g.host.lapicOn = false;
+  send(g, port);
+  assertEquals([g.xen.pendingVector(0), g.host.log.length], [-1, 2]);
+  g.host.lapicOn = true;
+  for (let i = 0; i < 3; i++) g.xen.pendingVector(0);
+  assertEquals(g.host.log.length, 3);
+});
+
 Deno.test("xen line callback follows vCPU 0's upcall flag on a platform with interrupt controllers", () => {
   const g = new Guest({ platform: "pc" });
   g.place(0, 0, SHARED);

@@ -104,8 +104,11 @@ export class FakeHost implements XenHost {
   memoryMap() {
     return [{ addr: 0, size: this.config.memoryBytes, type: 1 }, { addr: 0xfeff8000, size: 0x8000, type: 2 }];
   }
-  lapicInject(vcpu: number, vector: number): void {
+  /** Answer of `lapicInject`: false while local APICs are disabled. */
+  lapicOn = true;
+  lapicInject(vcpu: number, vector: number): boolean {
     this.log.push(`lapic ${vcpu} ${vector}`);
+    return this.lapicOn;
   }
   nmi(vcpu: number): void {
     this.log.push(`nmi ${vcpu}`);

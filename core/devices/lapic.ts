@@ -289,6 +289,8 @@ export class LocalApic implements Snapshottable {
       case Reg.SVR:
         this.#s.svr = value & 0x3ff;
         if ((value & 0x100) === 0) { for (let i = 0; i < 6; i++) this.#writeLvt(i, this.#s.lvt[i]); }
+        // What was refused while it was off may be offered again (Xen's event upcall).
+        this.#host.interruptsChanged();
         break;
       case Reg.ESR:
         this.#s.esr = this.#s.errors;

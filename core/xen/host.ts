@@ -76,8 +76,11 @@ export interface XenHost extends DeviceHost {
   wallclock(): number;
   /** Memory map given to the guest: XENMEM_memory_map answers it. Types as in start_info. */
   memoryMap(): { addr: number; size: number; type: number }[];
-  /** Sets an edge-triggered vector in a vCPU's local APIC (dropped when that is disabled) and wakes the vCPU. */
-  lapicInject(vcpu: number, vector: number): void;
+  /**
+   * Sets an edge-triggered vector in a vCPU's local APIC and wakes the vCPU. @returns false when the APIC is disabled;
+   * Xen offers the vector again at the first `pendingVector` that finds it enabled
+   */
+  lapicInject(vcpu: number, vector: number): boolean;
   /** Makes an NMI pending for a vCPU and wakes it. */
   nmi(vcpu: number): void;
   /** The vCPU gives up the rest of its turn. */

@@ -49,7 +49,7 @@ export class Upcall {
 
   /** The upcall flag of a vCPU was set, or how upcalls are delivered has changed. */
   assert(v: VcpuState): void {
-    if (v.upcallVector !== 0) this.host.lapicInject(v.id, v.upcallVector);
+    if (v.upcallVector !== 0) v.upcallRefused = !this.host.lapicInject(v.id, v.upcallVector);
     else if (this.#type === "vector") {
       this.host.wake(v.id);
       this.host.interruptsChanged();
@@ -59,6 +59,8 @@ export class Upcall {
   /** Vector to deliver to a vCPU ahead of PIC and local APIC; -1: none. The guest clears the cause itself. */
   pendingVector(vcpu: number): number {
     if (this.#asserted && !this.shared.upcallPending(0)) this.#level();
+    const v = this.vcpus[vcpu];
+    if (v.upcallRefused && this.shared.upcallPending(vcpu)) this.assert(v);
     if (this.#type !== "vector") return -1;
     return this.shared.upcallPending(vcpu) ? this.#vector : -1;
   }

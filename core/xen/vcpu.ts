@@ -31,6 +31,8 @@ export class VcpuState {
   readonly runstateTime: number[] = [0, 0, 0, 0];
   /** Vector set by HVMOP_set_evtchn_upcall_vector; 0: none. */
   upcallVector = 0;
+  /** The local APIC was disabled when the upcall was raised: it is raised again when that changes. */
+  upcallRefused = false;
   /** Port bound to each virtual interrupt; 0: none. */
   readonly virqPort: number[] = new Array<number>(NR_VIRQS).fill(0);
   /** SCHEDOP_poll: 0 not polling, -1 any port, otherwise the one port. */
@@ -97,6 +99,7 @@ export class VcpuState {
       runstateEntry: this.runstateEntry,
       runstateTime: [...this.runstateTime],
       upcallVector: this.upcallVector,
+      upcallRefused: this.upcallRefused,
       virqPort: [...this.virqPort],
       pollPort: this.pollPort,
       periodicNs: this.periodicNs,
@@ -115,6 +118,7 @@ export class VcpuState {
     this.runstateEntry = s.runstateEntry as number;
     (s.runstateTime as number[]).forEach((ns, i) => this.runstateTime[i] = ns);
     this.upcallVector = s.upcallVector as number;
+    this.upcallRefused = s.upcallRefused as boolean;
     (s.virqPort as number[]).forEach((port, i) => this.virqPort[i] = port);
     this.pollPort = s.pollPort as number;
     this.periodicNs = s.periodicNs as number;
