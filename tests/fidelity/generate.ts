@@ -330,7 +330,10 @@ function attempt(r: Random, mode: 32 | 64, groups: ReadonlySet<Group>): Generate
     // What is undefined must not steer what follows.
     if ((undefinedFlags || transcendental) && n > 0) return null;
     // Nor do processors agree on the pointers to the last x87 instruction (CPUID leaf 7, FDP_EXCPTN_ONLY, no FCS/FDS).
-    if (n > 0 && STORES_POINTERS.test(Mnemonic[decoded.mnemonic])) return null;
+    const pointers = STORES_POINTERS.test(Mnemonic[decoded.mnemonic]);
+    if (pointers && n > 0) return null;
+    // 16-bit addresses would wrap inside the area.
+    if (pointers && mode === 32 && b.bytes.includes(0x67)) return null;
     undefinedFlags = undefinedFlagsOf(decoded);
     mnemonic = Mnemonic[decoded.mnemonic];
     if (form.group === "mmx" || /_mm(_|$)/.test(form.name)) mmx = true;

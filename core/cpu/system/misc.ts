@@ -3,12 +3,11 @@
  *
  * @module
  */
-import * as L from "../../layout.ts";
 import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
 import { Fl, Gpr, Seg } from "../state.ts";
-import { linearOf, readMem, readRm, writeMem } from "./operands.ts";
+import { linearLow, linearOf, readMem, readRm, writeMem } from "./operands.ts";
 import type { SysOpTable } from "./ops.ts";
 import { segLinear } from "./segments.ts";
 import { Stack } from "./stack.ts";
@@ -86,9 +85,8 @@ function idiv64(c: Core, i: Insn): void {
 /** Compares RDX:RAX with 16 aligned bytes: equal stores RCX:RBX, else loads RDX:RAX; ZF tells which. */
 function cmpxchg16b(c: Core, i: Insn): void {
   if (!i.isMem || !c.policy.has("cx16")) raise(Vec.UD);
-  i.computeEa();
   // Alignment comes before the canonical check: #GP even through SS.
-  if ((i.eaLo + c.s.word(L.SEG + i.seg * L.SEG_SIZE + L.SEG_BASE)) % 16 !== 0) raise(Vec.GP, 0);
+  if (linearLow(c, i) % 16 !== 0) raise(Vec.GP, 0);
   const { s, mmu } = c, la = linearOf(c, i, 16, true);
   mmu.probeWrite(la, 16);
   const lo0 = mmu.readWords64(la), lo1 = mmu.hi, hi0 = mmu.readWords64(la + 8), hi1 = mmu.hi;

@@ -6,6 +6,7 @@
 import type { Core } from "../core.ts";
 import { type Insn, REC } from "../insn.ts";
 import * as L from "../../layout.ts";
+import { Seg } from "../state.ts";
 import { segLinear } from "./segments.ts";
 
 const TWO32 = 0x1_0000_0000;
@@ -26,6 +27,13 @@ export function linearOf(core: Core, insn: Insn, size: number, write: boolean, e
     else if (insn.addrsize === 2) lo &= 0xffff;
   }
   return segLinear(core, insn.seg, lo, hi, size, write);
+}
+
+/** Low 32 bits of the memory operand's linear address, nothing checked: alignment is looked at before anything else. */
+export function linearLow(core: Core, insn: Insn): number {
+  insn.computeEa();
+  const based = !core.s.code64 || insn.seg >= Seg.FS;
+  return (insn.eaLo + (based ? core.s.word(L.SEG + insn.seg * L.SEG_SIZE + L.SEG_BASE) : 0)) >>> 0;
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
 import { Cr0, Cr4, Gpr } from "../state.ts";
-import { linearOf } from "../system/operands.ts";
+import { linearLow, linearOf } from "../system/operands.ts";
 import type { SysOpTable } from "../system/ops.ts";
 import { initialise, setControlWord } from "./env.ts";
 import { deliverPending, requireAvailable, updateSummary } from "./fpu.ts";
@@ -95,12 +95,14 @@ function restoreXmm(c: Core, la: number): void {
   }
 }
 
-/** Linear address of an area, aligned: #GP(0) when it is not. */
+/** Linear address of an area of at most a page, aligned: #GP(0) when it is not, or #AC(0) where that applies. */
 function area(c: Core, i: Insn, bytes: number, alignment: number, write: boolean): number {
-  const la = linearOf(c, i, bytes, write);
-  if (la % alignment !== 0) raise(Vec.GP, 0);
-  if (write) c.mmu.probeWrite(la, bytes);
-  else c.mmu.probeRead(la, bytes);
+  linearOf(c, i, 1, write);
+  const low = linearLow(c, i);
+  if (low % alignment !== 0) raise(c.mmu.misaligned(low, 4) ? Vec.AC : Vec.GP, 0);
+  const la = linearOf(c, i, bytes, write), last = c.mmu.next(la, bytes - 1);
+  // The last byte is looked at first: it is in CR2 when both pages are missing.
+  for (const at of [last, la]) write ? c.mmu.probeWrite(at, 1) : c.mmu.probeRead(at, 1);
   return la;
 }
 
