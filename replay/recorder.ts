@@ -26,7 +26,7 @@ export interface RecorderOptions {
 }
 
 /** Shortest and longest automatic interval, and instructions of it that each changed page is worth. */
-const AUTO_MIN = 128e6, AUTO_MAX = 4096e6, AUTO_PER_PAGE = 200_000;
+const AUTO_MIN = 128e6, AUTO_MAX = 2048e6, AUTO_PER_PAGE = 200_000;
 const COMMIT_INTERVAL = 64e6;
 
 /** Records one machine into one bundle. Attach it as `machine.observer`; `start`, `tick` and `finish` drive it. */
@@ -61,6 +61,8 @@ export class Recorder implements Observer {
     this.#guard(() => {
       if (this.bundle.table("inputs").rows === 0) { for (const i of asked) this.#events.input(i); }
       this.#checkpoints.write();
+      // All of memory is new here, which says nothing about how much will change.
+      this.#checkpoints.changedPages = 0;
       this.#schedule();
       this.#commit();
     });
