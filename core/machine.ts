@@ -45,6 +45,14 @@ const POLL_INTERVAL = 1 << 22;
 /** Most timer jumps in a row without an instruction retiring: beyond, the guest is taken to be idle for good. */
 const IDLE_JUMPS_MAX = 100_000;
 
+/** Choices about the host side of execution. */
+export interface EngineOptions {
+  /** How often a block runs before it is compiled; 0: everything is interpreted. */
+  jitThreshold?: number;
+}
+/** Used when a caller does not choose. */
+export const DEFAULT_JIT_THRESHOLD = 0;
+
 /** See `core/api.ts`. */
 export class RetrovisorMachine implements Machine {
   readonly mem: PhysMem;
@@ -71,7 +79,13 @@ export class RetrovisorMachine implements Machine {
   #nextSample: number;
   #idleJumps = 0;
 
-  constructor(readonly config: MachineConfig, images: GuestImage[], readonly inputs: Inputs) {
+  /** @param engine how the processor executes; never visible to the guest or in a recording */
+  constructor(
+    readonly config: MachineConfig,
+    images: GuestImage[],
+    readonly inputs: Inputs,
+    engine: EngineOptions = {},
+  ) {
     const acpi = config.acpi
       ? buildAcpiTables({ vcpus: config.vcpus, platform: config.platform, apicIdShift: config.xen ? 1 : 0 })
       : null;
@@ -79,7 +93,13 @@ export class RetrovisorMachine implements Machine {
     this.clock = new Clock(config.nsPerInstruction);
     this.policy = parseCpuidSpec(config.cpuid, { hypervisor: config.xen });
     const hooks = new MachineHooks(this);
-    this.cpu = new Cpu(this.mem, hooks, this.policy, this.clock);
+    this.cpu = new Cpu(
+      this.mem,
+      hooks,
+      this.policy,
+      this.clock,
+      engine.jitThreshold ?? DEFAULT_JIT_THRESHOLD,
+    );
     this.door = new ExitDoor(this.cpu, this.clock, new Intercepts(config.intercepts));
     this.vcpus = new VcpuSet(this.cpu, config.vcpus);
     this.scheduler = new Scheduler(config.quantum, config.seed);
@@ -431,6 +451,7 @@ export function createMachine(
   config: MachineConfig,
   images: GuestImage[],
   inputs: Inputs,
+  engine: EngineOptions = {},
 ): RetrovisorMachine {
-  return new RetrovisorMachine(config, images, inputs);
+  return new RetrovisorMachine(config, images, inputs, engine);
 }

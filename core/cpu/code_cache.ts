@@ -50,6 +50,12 @@ export class CodeCache {
   #stop: number;
   #stale: number;
   #jmp: number;
+  readonly #profile: number;
+  /** How often a block runs before `Leave.HOT` asks for it to be compiled; 0: never. */
+  threshold = 0;
+  /** Told of the handler of each block that is dropped, and when all are. */
+  onKill: ((handler: number) => void) | null = null;
+  onClear: (() => void) | null = null;
   /** Blocks decoded since start, for statistics. */
   decoded = 0;
 
@@ -67,6 +73,7 @@ export class CodeCache {
     };
     this.#stop = special("stop");
     this.#stale = special("stale");
+    this.#profile = special("profile");
     this.#jmp = special("jmp", 64);
     const { mem } = mmu;
     mem.onCodeWrite = (page, offset, length) => this.invalidate(page, offset, length);
@@ -106,6 +113,7 @@ export class CodeCache {
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
     if (count === 0) return ~this.scratch(rip, 1);
     this.#header(first, count);
+    if (this.threshold > 0) this.#count(first);
     const bytes = this.#ripOf(end) - rip;
     let p = this.#pages.get(page);
     if (!p) {
@@ -120,6 +128,50 @@ export class CodeCache {
     this.#next = end + REC_SIZE;
     this.decoded++;
     return first;
+  }
+
+  /** Puts the profiling handler in front of a block's own. */
+  #count(first: number): void {
+    const v = this.#view, own = v.getUint32(first + REC.HANDLER, true);
+    v.setUint32(first - 8, own | Math.min(this.threshold, 0xfffe) + 1 << 16, true);
+    v.setUint32(first + REC.HANDLER, this.#profile, true);
+  }
+
+  /** Lets a block be interpreted without counting. */
+  uncount(first: number): void {
+    const v = this.#view;
+    if (v.getUint32(first + REC.HANDLER, true) === this.#profile) {
+      v.setUint32(first + REC.HANDLER, v.getUint32(first - 8, true) & 0xffff, true);
+    }
+  }
+
+  /** Handler index of a record's own form; that of a block's first record may be kept in the header. */
+  handlerOf(rec: number, first: boolean): number {
+    const v = this.#view;
+    return first && this.threshold > 0
+      ? v.getUint32(rec - 8, true) & 0xffff
+      : v.getUint32(rec + REC.HANDLER, true);
+  }
+
+  /** Record of the decoded block at a RIP in the page and mode of the block at `from`; 0 when there is none. */
+  find(from: number, ripLo: number, ripHi: number): number {
+    const { i32 } = this.s, fromLo = i32[(from + REC.RIP_LO) >> 2];
+    if (i32[(from + REC.RIP_HI) >> 2] !== ripHi || fromLo >>> 12 !== ripLo >>> 12) return 0;
+    const here = this.#pageOf;
+    if (here === null) return 0;
+    const list = here.page.blocks.get((here.offset + ripLo - here.ripLo & 0xfff) + here.mode * PAGE_SIZE);
+    return list?.find((rec) =>
+      i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi
+    ) ?? 0;
+  }
+  #pageOf: { page: CodePage; offset: number; ripLo: number; mode: number } | null = null;
+
+  /** Prepares `find` for the blocks around a RIP that is about to be executed. */
+  locate(rip: number): void {
+    const { gpa } = this.mmu.fetchHost(this.linear(rip));
+    const page = this.#pages.get(Math.floor(gpa / PAGE_SIZE));
+    const mode = this.s.i32[L.MODE >> 2];
+    this.#pageOf = page ? { page, offset: gpa % PAGE_SIZE, ripLo: rip | 0, mode } : null;
   }
 
   /** RIP in a record, as far as differences inside a page need it. */
@@ -250,6 +302,7 @@ export class CodeCache {
 
   /** Makes a block that others may jump to look itself up again. */
   #kill(rec: number): void {
+    this.onKill?.(this.#view.getUint32(rec + REC.HANDLER, true));
     this.#view.setUint32(rec + REC.HANDLER, this.#stale, true);
     this.#view.setUint32(rec - 4, 0, true);
   }
@@ -261,6 +314,7 @@ export class CodeCache {
       this.mmu.pageNoLongerCode(page);
     }
     this.#pages.clear();
+    this.onClear?.();
     this.#next = L.CODE;
     this.mmu.flushJumpCaches();
     this.s.i32[L.LINK_SLOT >> 2] = 0;

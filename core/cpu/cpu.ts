@@ -13,6 +13,7 @@ import { allForms, Decoder } from "./decode/decoder.ts";
 import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
 import { Insn, REC } from "./insn.ts";
 import { createInterpreter, type Interpreter } from "./interp.ts";
+import { Jit } from "./jit/jit.ts";
 import { Leave } from "./leave.ts";
 import { ModeTracker } from "./mode.ts";
 import { CpuState, Fl } from "./state.ts";
@@ -57,6 +58,8 @@ export class Cpu implements Core {
   readonly #interp: Interpreter;
   readonly #ops: (SysOp | undefined)[];
   readonly #mode: ModeTracker;
+  /** The compiler; null: everything is interpreted. */
+  readonly jit: Jit | null;
 
   halted = false;
   pendingDb = 0;
@@ -75,11 +78,13 @@ export class Cpu implements Core {
   /** Count from which the budget of the code now running is taken. */
   #horizon = 0;
 
+  /** @param threshold how often a block runs before it is compiled; 0: never compile */
   constructor(
     mem: PhysMem,
     readonly hooks: CpuHooks,
     readonly policy: CpuidPolicy,
     readonly counter: Counter,
+    threshold = 0,
   ) {
     this.s = new CpuState(mem);
     this.mmu = new Mmu(this.s, mem);
@@ -99,6 +104,10 @@ export class Cpu implements Core {
     });
     const decoder = new Decoder((feature) => policy.has(feature));
     this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers);
+    this.code.threshold = threshold;
+    this.jit = threshold > 0 ? new Jit(this.s, this.#interp, mem.memory, this.code) : null;
+    this.code.onKill = (handler) => this.jit?.release(handler);
+    this.code.onClear = () => this.jit?.reset();
     mem.onRemap = () => this.mmu.flushAll();
   }
 
@@ -224,6 +233,10 @@ export class Cpu implements Core {
         counter.icount = this.#horizon - bud;
         s.rip = this.#ripOf(rec);
         return;
+      case Leave.HOT:
+        counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
+        s.rip = this.#ripOf(rec);
+        return this.#compile(rec);
       case Leave.ALONE:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
@@ -233,6 +246,12 @@ export class Cpu implements Core {
         s.rip = this.#ripOf(rec);
         this.#fault(i32[L.FAULT_VECTOR >> 2], i32[L.FAULT_ERROR >> 2]);
     }
+  }
+
+  /** Compiles the region at a hot block, or gives it up. */
+  #compile(rec: number): void {
+    this.code.locate(this.s.rip);
+    if (!this.jit!.compile(rec, this.s.code64)) this.code.uncount(rec);
   }
 
   #ripOf(rec: number): number {

@@ -1,0 +1,258 @@
+/**
+ * A region becomes one WebAssembly function, of the same type as an interpreter's handler.
+ *
+ * @module
+ */
+import { Code } from "../../wasm/code.ts";
+import * as X from "../../wasm/expr.ts";
+import { FuncBody, I32, ModuleBuilder } from "../../wasm/module.ts";
+import type { Form } from "../form.ts";
+import { REC_SIZE } from "../insn.ts";
+import { importRuntime } from "../runtime.ts";
+import { condition } from "../semantics/flags.ts";
+import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
+import { SEMANTICS } from "../semantics/mod.ts";
+import type { CpuState } from "../state.ts";
+import { JitEmit, type RegisterUse } from "./emit_jit.ts";
+import type { RegionBlock } from "./region.ts";
+import { type Edge, planScopes } from "./scopes.ts";
+
+/** Semantic functions that keep to the `Emit` interface in a way the compiler can follow. */
+const COMPILED = new Set([
+  "add",
+  "or",
+  "adc",
+  "sbb",
+  "and",
+  "sub",
+  "xor",
+  "cmp",
+  "test",
+  "inc",
+  "dec",
+  "neg",
+  "not",
+  "xadd",
+  "cmpxchg",
+  "cmc",
+  "clc",
+  "stc",
+  "cld",
+  "std",
+  "rol",
+  "ror",
+  "rcl",
+  "rcr",
+  "shl",
+  "shr",
+  "sal",
+  "sar",
+  "shld",
+  "shrd",
+  "mul",
+  "imul",
+  "imul2",
+  "div",
+  "idiv",
+  "mov",
+  "movzx",
+  "movsx",
+  "lea",
+  "xchg",
+  "cmov",
+  "setcc",
+  "cbw",
+  "cwd",
+  "bswap",
+  "movbe",
+  "lahf",
+  "sahf",
+  "nop",
+  "push",
+  "pop",
+  "call",
+  "call_ind",
+  "jmp_ind",
+  "ret",
+  "leave",
+  "bt",
+  "bts",
+  "btr",
+  "btc",
+  "bsf",
+  "bsr",
+  "popcnt",
+  "tzcnt",
+  "lzcnt",
+  "lanes",
+  "andn",
+  "unpack",
+  "mova",
+  "movu",
+  "mov_scalar",
+  "movq",
+  "mov_in",
+  "mov_out",
+  "movhl",
+  "movlh",
+  "load_high",
+  "store_high",
+  "pshufd",
+  "shufps",
+  "shufpd",
+  "mask",
+  "vshift",
+  "vshift_imm",
+  "byte_shift",
+  "pmuludq",
+  "sys",
+]);
+/** Instructions that set all flags, read none, and cannot leave in between. */
+const SETS_FLAGS = new Set(["add", "or", "and", "sub", "xor", "cmp", "test", "neg"]);
+/** Instructions that neither read nor set flags nor leave, without a memory operand. */
+const IGNORES_FLAGS = new Set(["mov", "movzx", "movsx", "lea", "nop", "not", "bswap", "cbw", "cwd", "xchg"]);
+
+/** True when the compiler can emit an instruction itself. */
+function compilable(f: Form, code64: boolean): boolean {
+  if (!COMPILED.has(f.name)) return false;
+  if (f.stack === "G") return false;
+  if (f.ops.some((o) => o.k === "mm")) return false;
+  if (!code64 && f.addr === "G") return false;
+  return !(f.addr === "G" && /^bt/.test(f.name));
+}
+
+/** True when the flags at a block's start are overwritten before anything could see them. */
+function flagsDead(b: RegionBlock): boolean {
+  for (const f of b.forms) {
+    if (f.ops.some((o) => o.k === "mem")) return false;
+    if (SETS_FLAGS.has(f.name)) return true;
+    if (!IGNORES_FLAGS.has(f.name)) return false;
+  }
+  return false;
+}
+
+/** One compilation. */
+class RegionCompiler {
+  readonly #labels: { at: number; loop: boolean; label: number }[] = [];
+  readonly #dead: boolean[];
+
+  constructor(readonly e: JitEmit, readonly blocks: readonly RegionBlock[], readonly code64: boolean) {
+    this.#dead = blocks.map(flagsDead);
+  }
+
+  /** Emits all blocks with their scopes. */
+  emit(): void {
+    const { e, blocks } = this, n = blocks.length;
+    const edges: (Edge & { slot: number })[] = [];
+    for (const b of blocks) {
+      for (const x of b.edges) edges.push({ from: b.position, to: x.to.position, slot: x.slot });
+    }
+    const scopes = planScopes(n, edges);
+    const internal = new Map<string, RegionBlock>();
+    for (const x of edges) if (!scopes.leaving.has(x)) internal.set(`${x.from}:${x.slot}`, blocks[x.to]);
+    for (let p = 0; p < n; p++) {
+      this.#closeBefore(p, scopes.loopEnd);
+      this.#openAt(p, n, scopes.loopEnd, scopes.blockStart);
+      this.#block(blocks[p], (slot) => internal.get(`${p}:${slot}`) ?? null);
+    }
+    while (this.#labels.length) this.#close();
+    e.body.code.u8(0x00); // unreachable: every block ends in a branch or leaves
+  }
+
+  #close(): void {
+    this.#labels.pop();
+    this.e.close();
+  }
+
+  #closeBefore(p: number, loopEnd: Int32Array): void {
+    for (;;) {
+      const top = this.#labels[this.#labels.length - 1];
+      if (!top || !(top.loop ? loopEnd[top.at] < p : top.at === p)) return;
+      this.#close();
+    }
+  }
+
+  #openAt(p: number, n: number, loopEnd: Int32Array, blockStart: Int32Array): void {
+    const open = (at: number, loop: boolean) => this.#labels.push({ at, loop, label: this.e.open(loop) });
+    for (let t = n - 1; t > p; t--) if (blockStart[t] === p && t > loopEnd[p]) open(t, false);
+    if (loopEnd[p] < 0) return;
+    open(p, true);
+    for (let t = loopEnd[p]; t > p; t--) if (blockStart[t] === p) open(t, false);
+  }
+
+  #block(b: RegionBlock, internal: (slot: number) => RegionBlock | null): void {
+    const { e } = this;
+    e.dropFlags();
+    const link = (slot: number, rip: X.Expr) => {
+      const to = internal(slot);
+      if (to) this.#edge(b, to);
+      else e.leaveLinked(slot, rip);
+    };
+    e.onLink = link;
+    for (let i = 0; i < b.count; i++) {
+      const f = b.forms[i];
+      e.at(b.rec + i * REC_SIZE);
+      if (f.name === "jmp") return link(LINK_TAKEN, e.field64(24));
+      if (f.name === "jcc") {
+        e.fork(e.let(condition(e, f.sub)), () => link(LINK_TAKEN, e.field64(24)));
+        return link(LINK_NEXT, e.nextRip());
+      }
+      if (!compilable(f, this.code64)) return e.interpret(b.handlers[i]);
+      SEMANTICS[f.name](e, f);
+      if (!b.closes && i === b.count - 1) return;
+    }
+    e.at(b.rec + b.count * REC_SIZE);
+    link(LINK_TAKEN, e.field64(24));
+  }
+
+  /** Pays for a block of the region and branches to it. */
+  #edge(from: RegionBlock, to: RegionBlock): void {
+    const { e } = this;
+    e.set(e.bud, X.sub(e.bud, X.c32(to.count)));
+    e.unlikely(X.ltS(e.bud, X.c32(0)), () => e.leaveForBudget(to.rec));
+    if (this.#dead[to.position]) e.fork(X.c32(1), () => this.#go(from, to));
+    else {
+      e.settleFlags();
+      this.#go(from, to);
+    }
+  }
+
+  #go(from: RegionBlock, to: RegionBlock): void {
+    const loop = to.position <= from.position;
+    for (const l of this.#labels) if (l.at === to.position && l.loop === loop) return this.e.goTo(l.label);
+    throw new Error("Cannot compile a region: an edge has no scope");
+  }
+}
+
+/** Compiles a region to a module with one exported function "f". */
+export function compileRegion(
+  s: CpuState,
+  blocks: readonly RegionBlock[],
+  tableSize: number,
+  code64: boolean,
+): Uint8Array {
+  let known: RegisterUse | null = null;
+  for (;;) {
+    const m = new ModuleBuilder();
+    m.tableType = m.type([I32, I32], []);
+    m.importTable = tableSize;
+    const e: JitEmit = new JitEmit(importRuntime(m), s, known);
+    new RegionCompiler(e, blocks, code64).emit();
+    if (known === null) {
+      known = e.use;
+      continue;
+    }
+    const whole = new Code();
+    e.prologue(whole);
+    whole.append(e.body.code);
+    m.export("f", m.func([I32, I32], [], withCode(e.body, whole)));
+    return m.encode();
+  }
+}
+
+/** The body's locals with other code. */
+function withCode(body: FuncBody, code: Code): FuncBody {
+  body.code.bytes = code.bytes;
+  body.code.length = code.length;
+  return body;
+}

@@ -1,0 +1,89 @@
+/**
+ * Decides what to compile, and puts compiled code where the interpreter finds it: into the handler of a block's first
+ * record. Whether and when code is compiled never shows in what the guest sees or how instructions are counted.
+ *
+ * @module
+ */
+import { REC } from "../insn.ts";
+import type { Interpreter } from "../interp.ts";
+import { JIT_SLOTS } from "../interp.ts";
+import type { CpuState } from "../state.ts";
+import { compileRegion } from "./compile.ts";
+import { collectRegion } from "./region.ts";
+
+/** How often a block runs before it is compiled, unless configured. */
+export const JIT_THRESHOLD = 400;
+/** Most bytes of compiled modules; beyond, all decoded and compiled code is dropped. */
+const CODE_BYTES_MAX = 64 << 20;
+
+/** What the compiler needs of the code cache. */
+export interface JitCode {
+  handlerOf(rec: number, first: boolean): number;
+  find(from: number, ripLo: number, ripHi: number): number;
+  /** Drops all decoded code. */
+  clear(): void;
+}
+
+/** Compiled code of one processor. */
+export class Jit {
+  readonly #first: number;
+  readonly #free: number[] = [];
+  #next = 0;
+  /** Bytes of WebAssembly compiled since the last `reset`. */
+  bytes = 0;
+  /** Regions compiled since start. */
+  regions = 0;
+
+  constructor(
+    readonly s: CpuState,
+    readonly interp: Interpreter,
+    readonly memory: WebAssembly.Memory,
+    readonly code: JitCode,
+  ) {
+    this.#first = interp.forms.length;
+  }
+
+  /**
+   * Compiles the region that starts with a block and makes the block run it.
+   * @returns false when nothing was compiled: the caller lets the block be interpreted for good
+   */
+  compile(rec: number, code64: boolean): boolean {
+    const slot = this.#free.pop() ?? (this.#next < JIT_SLOTS ? this.#next++ : -1);
+    if (slot < 0 || this.bytes > CODE_BYTES_MAX) {
+      this.code.clear();
+      return false;
+    }
+    const { interp, s } = this;
+    const source = {
+      s,
+      forms: interp.forms,
+      handlerOf: (r: number, first: boolean) => this.code.handlerOf(r, first),
+      find: (from: number, lo: number, hi: number) => this.code.find(from, lo, hi),
+    };
+    const blocks = collectRegion(source, rec);
+    if (blocks.length === 0) return false;
+    const bytes = compileRegion(s, blocks, interp.table.length, code64);
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    const instance = new WebAssembly.Instance(module, {
+      env: { ...interp.runtime, memory: this.memory, table: interp.table },
+    });
+    interp.table.set(this.#first + slot, instance.exports.f as () => void);
+    s.view.setUint32(rec + REC.HANDLER, this.#first + slot, true);
+    this.bytes += bytes.length;
+    this.regions++;
+    return true;
+  }
+
+  /** A block's compiled code, if it has any, will not be entered again. */
+  release(handler: number): void {
+    const slot = handler - this.#first;
+    if (slot >= 0) this.#free.push(slot);
+  }
+
+  /** All decoded code is gone. */
+  reset(): void {
+    this.#free.length = 0;
+    this.#next = 0;
+    this.bytes = 0;
+  }
+}
