@@ -6,18 +6,7 @@
  *
  * @module
  */
-import {
-  Class,
-  classOf,
-  exponentOf,
-  type Ext,
-  INDEFINITE,
-  INFINITIES,
-  isNan,
-  quiet,
-  withSign,
-  ZEROES,
-} from "./ext.ts";
+import { Class, classOf, exponentOf, type Ext, INDEFINITE, INFINITIES, isNan, quiet, ZEROES } from "./ext.ts";
 import { Ex, type FpContext, Rc, roundExt } from "./round.ts";
 
 /** An invalid operation: IE, and the default NaN. */
@@ -180,9 +169,4 @@ function magnitude(a: Ext, b: Ext): number {
   const ea = exponentOf(a), eb = exponentOf(b);
   if (ea !== eb) return ea - eb;
   return a.sig === b.sig ? 0 : a.sig < b.sig ? -1 : 1;
-}
-
-/** |a| and -a: no exceptions, whatever the operand. */
-export function negate(a: Ext): Ext {
-  return withSign(a, a.sign ^ 1);
 }

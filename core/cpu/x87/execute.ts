@@ -18,11 +18,20 @@ import {
   isEmpty,
   pop,
   setConditions,
+  setEmpty,
   setSt,
   st,
   stackFault,
+  Sw,
 } from "./fpu.ts";
+import { fastArith, fastOrder } from "./fast_arith.ts";
+import { copyRegister, exchangeRegisters } from "./fast_regs.ts";
 import { Ex } from "./round.ts";
+
+/** Clears C1, as every instruction does that neither rounds nor meets a stack fault. */
+export function clearC1(c: Core): void {
+  c.s.u32[L.FSW >> 2] &= ~Sw.C1;
+}
 
 /** The six arithmetic operations by ModRM.reg (2 and 3 are compares). */
 export function arithmetic(op: number, a: Ext, b: Ext): Ext {
@@ -86,6 +95,10 @@ function withMemory(op: number, a: Ext, b: Ext, denormal: boolean): Ext {
 
 /** Register form: ST(dest) = ST(dest) op ST(src), `op` as ModRM.reg of D8 says. */
 export function arithRegister(c: Core, op: number, dest: number, src: number, popAfter: boolean): void {
+  if (fastArith(c, op, dest, src)) {
+    if (popAfter) pop(c);
+    return;
+  }
   begin(c);
   if (isEmpty(c, dest) || isEmpty(c, src)) return underflow(c, dest, popAfter);
   deliver(c, dest, arithmetic(op, st(c, dest), st(c, src)), popAfter);
@@ -111,6 +124,13 @@ function compareEmpty(c: Core, pops: number): void {
 
 /** Register form of `compareWith`. */
 export function compareRegister(c: Core, src: number, signalQuiet: boolean, pops: number): void {
+  const order = fastOrder(c, src);
+  if (order >= 0) {
+    setConditions(c, order);
+    clearC1(c);
+    for (let n = 0; n < pops; n++) pop(c);
+    return;
+  }
   begin(c);
   if (isEmpty(c, 0) || isEmpty(c, src)) return compareEmpty(c, pops);
   compareWith(c, st(c, src), signalQuiet, pops);
@@ -120,9 +140,12 @@ export function compareRegister(c: Core, src: number, signalQuiet: boolean, pops
 export function compareToFlags(c: Core, src: number, signalQuiet: boolean, popAfter: boolean): void {
   if (!c.policy.has("cmov")) raise(Vec.UD);
   begin(c);
-  let order: number = A.Order.UNORDERED;
-  if (isEmpty(c, 0) || isEmpty(c, src)) stackFault(false);
-  else order = A.compare(ctx, st(c, 0), st(c, src), signalQuiet);
+  let order = fastOrder(c, src);
+  if (order >= 0) ctx.flags = 0;
+  else if (isEmpty(c, 0) || isEmpty(c, src)) {
+    stackFault(false);
+    order = A.Order.UNORDERED;
+  } else order = A.compare(ctx, st(c, 0), st(c, src), signalQuiet);
   const six = Fl.CF | Fl.PF | Fl.AF | Fl.ZF | Fl.SF | Fl.OF;
   c.s.flags = (c.s.flags & ~six | order) >>> 0;
   if (popAfter && !ctx.unmasked(BEFORE)) pop(c);
@@ -135,7 +158,7 @@ export function conditionalMove(c: Core, cc: number, negated: boolean, src: numb
   begin(c);
   if (isEmpty(c, 0) || isEmpty(c, src)) return underflow(c, 0);
   const f = c.s.flags, mask = [Fl.CF, Fl.ZF, Fl.CF | Fl.ZF, Fl.PF][cc];
-  if (((f & mask) !== 0) !== negated) setSt(c, 0, st(c, src));
+  if (((f & mask) !== 0) !== negated) copyRegister(c, src, 0);
 }
 
 /** FXCH. Empty registers become the indefinite first. */
@@ -147,9 +170,7 @@ export function exchange(c: Core, i: number): void {
     if (emptyA) setSt(c, 0, INDEFINITE);
     if (emptyB) setSt(c, i, INDEFINITE);
   }
-  const a = st(c, 0);
-  setSt(c, 0, st(c, i));
-  setSt(c, i, a);
+  exchangeRegisters(c, i);
   commit(c);
 }
 
@@ -157,15 +178,20 @@ export function exchange(c: Core, i: number): void {
 export function storeRegister(c: Core, i: number, popAfter: boolean): void {
   begin(c);
   if (isEmpty(c, 0)) return underflow(c, i, popAfter);
-  deliver(c, i, st(c, 0), popAfter);
+  copyRegister(c, 0, i);
+  setEmpty(c, i, false);
+  if (popAfter) pop(c);
+  clearC1(c);
 }
 
 /** FSTP1 (D9 D8): as FSTP, but an empty ST(0) is popped without an exception and nothing is stored. */
 export function storeRegisterQuietly(c: Core, i: number): void {
-  begin(c);
-  if (!isEmpty(c, 0)) setSt(c, i, st(c, 0));
+  if (!isEmpty(c, 0)) {
+    copyRegister(c, 0, i);
+    setEmpty(c, i, false);
+  }
   pop(c);
-  commit(c);
+  clearC1(c);
 }
 
 /** FXAM: class in C3, C2, C0, sign in C1; an empty register has its class and the sign of what it last held. */

@@ -14,6 +14,7 @@ import {
   fromSingle,
   isDenormalDouble,
   isDenormalSingle,
+  isSignalling,
   toBcd,
   toInteger,
   toMemoryFloat,
@@ -21,39 +22,73 @@ import {
 import { arithMemory } from "./execute.ts";
 import { type Ext, ext, INDEFINITE, quiet } from "./ext.ts";
 import { begin, commit, ctx, isEmpty, pop, push, rememberOperand, st, stackFault } from "./fpu.ts";
-import { isSignalling } from "./convert.ts";
+import { fastArithB, fastCompareB } from "./fast_arith.ts";
+import {
+  fastPushB,
+  fastReport,
+  fastStoreFloat,
+  fastStoreInteger,
+  stored,
+  takeDouble,
+  takeInteger,
+  takeSingle,
+} from "./fast_memory.ts";
 import { Ex, Rc } from "./round.ts";
 
-/** Operand in memory that was read last, and whether it was a single or double denormal. */
+/** Operand in memory for the general code, and whether it was a single or double denormal. */
 let operand: Ext = INDEFINITE;
 let denormal = false;
+/** Operand in memory as read: low and high word. */
+let low = 0, high = 0;
+/** What kind of operand that is. */
+let kind: "single" | "double" | "integer" = "single";
 
 function address(c: Core, i: Insn, size: number, write: boolean): number {
-  // Ten bytes are eight and two: the second part has its own canonical check.
-  return linearOf(c, i, size === 10 && c.s.code64 ? 8 : size, write);
+  const la = linearOf(c, i, size, write);
+  if (write) c.mmu.probeWrite(la, size);
+  return la;
 }
 
-function readSingle(c: Core, i: Insn): void {
-  const bits = c.mmu.read32(address(c, i, 4, false));
-  operand = fromSingle(bits);
-  denormal = isDenormalSingle(bits);
+/** Reads a single; true when it is a normal number, now B of the fast code. */
+function readSingle(c: Core, i: Insn): boolean {
+  low = c.mmu.read32(address(c, i, 4, false));
+  kind = "single";
+  return takeSingle(low);
 }
 
-function readDouble(c: Core, i: Insn): void {
-  const lo = c.mmu.readWords64(address(c, i, 8, false)), hi = c.mmu.hi;
-  operand = fromDouble(lo, hi);
-  denormal = isDenormalDouble(lo, hi);
+/** @see readSingle */
+function readDouble(c: Core, i: Insn): boolean {
+  low = c.mmu.readWords64(address(c, i, 8, false));
+  high = c.mmu.hi;
+  kind = "double";
+  return takeDouble(low, high);
 }
 
-function readInteger(c: Core, i: Insn, size: number): void {
-  denormal = false;
+/** Reads a signed integer of 2, 4 or 8 bytes. @see readSingle */
+function readInteger(c: Core, i: Insn, size: number): boolean {
   const la = address(c, i, size, false);
-  if (size === 2) operand = fromInteger(BigInt(c.mmu.read16(la) << 16 >> 16));
-  else if (size === 4) operand = fromInteger(BigInt(c.mmu.read32(la) | 0));
-  else {
-    const lo = c.mmu.readWords64(la);
-    operand = fromInteger(BigInt.asIntN(64, BigInt(c.mmu.hi) << 32n | BigInt(lo)));
+  kind = "integer";
+  if (size === 8) {
+    low = c.mmu.readWords64(la);
+    high = c.mmu.hi;
+  } else {
+    const v = size === 2 ? c.mmu.read16(la) << 16 >> 16 : c.mmu.read32(la) | 0;
+    low = v >>> 0;
+    high = (v >> 31) >>> 0;
   }
+  return takeInteger(low, high);
+}
+
+/** Widens what was read for the general code. */
+function widen(): void {
+  denormal = false;
+  if (kind === "single") {
+    operand = fromSingle(low);
+    denormal = isDenormalSingle(low);
+  } else if (kind === "double") {
+    operand = fromDouble(low, high);
+    denormal = isDenormalDouble(low, high);
+  } else operand = fromInteger(BigInt.asIntN(64, BigInt(high) << 32n | BigInt(low)));
 }
 
 /** The 80 bits at an address. */
@@ -74,7 +109,9 @@ function writeBits(c: Core, la: number, size: number, bits: bigint): void {
 }
 
 /** FLD m32, m64: widening quiets signalling NaNs (IE) and finds denormals (DE). */
-function load(c: Core): void {
+function load(c: Core, normal: boolean): void {
+  if (normal && fastPushB(c)) return;
+  widen();
   begin(c);
   if (isSignalling(operand)) ctx.flags |= Ex.IE;
   else if (denormal) ctx.flags |= Ex.DE;
@@ -112,10 +149,21 @@ function store(
   commit(c);
 }
 
+/** Writes what a fast store left. */
+function finishStore(c: Core, la: number, size: number, popAfter: boolean): void {
+  if (size === 8) c.mmu.write64(la, stored.lo, stored.hi);
+  else if (size === 4) c.mmu.write32(la, stored.lo);
+  else c.mmu.write16(la, stored.lo);
+  if (popAfter) pop(c);
+  fastReport(c);
+}
+
 const INDEFINITE_SINGLE = 0xffc0_0000n, INDEFINITE_DOUBLE = 0xfff8_0000_0000_0000n;
 const INDEFINITE_TEN = 0xffff_c000_0000_0000_0000n;
 
 function storeFloat(c: Core, i: Insn, double: boolean, popAfter: boolean): void {
+  const la = address(c, i, double ? 8 : 4, true);
+  if (fastStoreFloat(c, double)) return finishStore(c, la, double ? 8 : 4, popAfter);
   store(
     c,
     i,
@@ -128,6 +176,8 @@ function storeFloat(c: Core, i: Insn, double: boolean, popAfter: boolean): void 
 
 function storeInteger(c: Core, i: Insn, size: number, popAfter: boolean, truncate = false): void {
   if (truncate && !c.policy.has("pni")) raise(Vec.UD);
+  const la = address(c, i, size, true);
+  if (fastStoreInteger(c, size, truncate)) return finishStore(c, la, size, popAfter);
   store(
     c,
     i,
@@ -152,18 +202,28 @@ function storeTen(c: Core, i: Insn, bcd: boolean): void {
 /** A memory form that is a number, by opcode and ModRM.reg; false when it is not (environment, control, undefined). */
 export function memoryForm(c: Core, i: Insn, opcode: number, reg: number): boolean {
   if (!known(opcode, reg)) return false;
-  if (opcode === 0xd8) readSingle(c, i);
-  else if (opcode === 0xdc) readDouble(c, i);
-  else if (opcode === 0xda) readInteger(c, i, 4);
-  else if (opcode === 0xde) readInteger(c, i, 2);
+  if ((opcode & 1) !== 0) loadOrStore(c, i, opcode, reg);
   else {
-    loadOrStore(c, i, opcode, reg);
-    rememberOperand(c, i);
-    return true;
+    let normal: boolean;
+    if (opcode === 0xd8) normal = readSingle(c, i);
+    else if (opcode === 0xdc) normal = readDouble(c, i);
+    else normal = readInteger(c, i, opcode === 0xda ? 4 : 2);
+    arithmeticForm(c, reg, normal);
   }
   rememberOperand(c, i);
-  arithMemory(c, reg, operand, denormal);
   return true;
+}
+
+/** ST(0) op what was read, or a compare. */
+function arithmeticForm(c: Core, op: number, normal: boolean): void {
+  if ((op & 6) === 2) {
+    if (normal && fastCompareB(c)) {
+      if (op === 3) pop(c);
+      return;
+    }
+  } else if (normal && fastArithB(c, op)) return;
+  widen();
+  arithMemory(c, op, operand, denormal);
 }
 
 /** Bit masks of ModRM.reg values that `memoryForm` handles, for D9, DB, DD, DF. */
@@ -176,14 +236,12 @@ function known(opcode: number, reg: number): boolean {
 function loadOrStore(c: Core, i: Insn, opcode: number, reg: number): void {
   switch (opcode << 4 | reg) {
     case 0xd90:
-      readSingle(c, i);
-      return load(c);
+      return load(c, readSingle(c, i));
     case 0xd92:
     case 0xd93:
       return storeFloat(c, i, false, reg === 3);
     case 0xdb0:
-      readInteger(c, i, 4);
-      return load(c);
+      return load(c, readInteger(c, i, 4));
     case 0xdb1:
       return storeInteger(c, i, 4, true, true);
     case 0xdb2:
@@ -194,16 +252,14 @@ function loadOrStore(c: Core, i: Insn, opcode: number, reg: number): void {
     case 0xdb7:
       return storeTen(c, i, false);
     case 0xdd0:
-      readDouble(c, i);
-      return load(c);
+      return load(c, readDouble(c, i));
     case 0xdd1:
       return storeInteger(c, i, 8, true, true);
     case 0xdd2:
     case 0xdd3:
       return storeFloat(c, i, true, reg === 3);
     case 0xdf0:
-      readInteger(c, i, 2);
-      return load(c);
+      return load(c, readInteger(c, i, 2));
     case 0xdf1:
       return storeInteger(c, i, 2, true, true);
     case 0xdf2:
@@ -212,8 +268,7 @@ function loadOrStore(c: Core, i: Insn, opcode: number, reg: number): void {
     case 0xdf4:
       return loadTen(c, i, true);
     case 0xdf5:
-      readInteger(c, i, 8);
-      return load(c);
+      return load(c, readInteger(c, i, 8));
     case 0xdf6:
       return storeTen(c, i, true);
     case 0xdf7:

@@ -10,8 +10,10 @@ import type { Insn } from "../insn.ts";
 import { Cr0, Gpr } from "../state.ts";
 import type { SysOpTable } from "../system/ops.ts";
 import * as Env from "./env.ts";
+import { copyRegister } from "./fast_regs.ts";
 import {
   arithRegister,
+  clearC1,
   compareRegister,
   compareToFlags,
   conditionalMove,
@@ -30,8 +32,10 @@ import {
   pushRaw,
   rememberInstruction,
   requireAvailable,
-  st,
+  setEmpty,
+  setTop,
   stackFault,
+  top,
 } from "./fpu.ts";
 import { fxsaveOps } from "./fxsave.ts";
 import { memoryForm } from "./memory.ts";
@@ -96,7 +100,13 @@ function loadRegister(c: Core, n: number): void {
   if (isEmpty(c, n)) {
     if (stackFault(false)) pushRaw(c, INDEFINITE);
     commit(c);
-  } else push(c, st(c, n));
+  } else if (!isEmpty(c, 7)) push(c, INDEFINITE); // overflow
+  else {
+    setTop(c, top(c) - 1);
+    copyRegister(c, n + 1, 0);
+    setEmpty(c, 0, false);
+    clearC1(c);
+  }
 }
 
 /** Register forms by opcode and ModRM; false for an undefined encoding. */

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Core } from "../core.ts";
-import { negate, sqrt } from "./arith.ts";
-import { type Ext, ext, INDEFINITE, ONE, withSign, ZEROES } from "./ext.ts";
+import { sqrt } from "./arith.ts";
+import { type Ext, ext, INDEFINITE, ONE, ZEROES } from "./ext.ts";
 import { BEFORE, compareWith, deliver, examine, underflow } from "./execute.ts";
 import { begin, commit, ctx, isEmpty, push, pushRaw, setSt, setTop, st, stackFault, Sw, top } from "./fpu.ts";
 import { extract, remainder, roundToIntegral, scale } from "./partial.ts";
@@ -116,11 +116,13 @@ function xtract(c: Core): void {
   commit(c);
 }
 
-/** FCHS, FABS: no exception but stack underflow. */
-function sign(c: Core, f: (a: Ext) => Ext): void {
+/** FCHS, FABS: no exception but stack underflow, whatever the operand. */
+function sign(c: Core, change: boolean): void {
   begin(c);
   if (isEmpty(c, 0)) return underflow(c, 0);
-  deliver(c, 0, f(st(c, 0)));
+  const at = (L.FPR >> 2) + top(c) * 4 + 2;
+  c.s.u32[at] = change ? c.s.u32[at] ^ 0x8000 : c.s.u32[at] & 0x7fff;
+  commit(c);
 }
 
 function scaleSt(c: Core): void {
@@ -139,10 +141,10 @@ function moveTop(c: Core, by: number): void {
 export function unaryGroup(c: Core, n: number): boolean {
   switch (n) {
     case 0x00:
-      sign(c, negate);
+      sign(c, true);
       return true;
     case 0x01:
-      sign(c, (a) => withSign(a, 0));
+      sign(c, false);
       return true;
     case 0x04:
       compareWith(c, ZEROES[0], true, 0);
