@@ -158,3 +158,11 @@ Deno.test("IO-APIC carries on from a checkpoint", () => {
   assertEquals(copy.taken(), [0x51]);
   assert(copy.get(0x22) & REMOTE_IRR);
 });
+
+Deno.test("IO-APIC destination 0xff is everybody, x2APIC local APICs included", () => {
+  const r = new Rig();
+  assertEquals(r.apics[1].msrWrite(0x1b, 0xfee00c00, 0), 1);
+  r.entry(3, 0x33, 0xff);
+  r.io.setPin(3, true);
+  assertEquals([r.taken(0), r.taken(1)], [[0x33], [0x33]]);
+});

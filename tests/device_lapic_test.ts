@@ -438,3 +438,39 @@ Deno.test("LAPIC remembers who raised a vector, and carries on from a checkpoint
   assertEquals([copy.apics[0].pending(), copy.apics[0].source(0x55)], [0x55, "ipi"]);
   assertEquals(run(copy), run(r));
 });
+
+Deno.test("LAPIC keeps an ID that software wrote through INIT, and its IPIs are edges", () => {
+  const r = new Rig(2), ended: number[] = [];
+  r.bus.onEoi.push((v) => ended.push(v));
+  r.current = 1;
+  r.set(0x20, 7 << 24);
+  r.current = 0;
+  r.set(0x310, 7 << 24);
+  r.set(0x300, 0xc041); // level-triggered, asserted: for a fixed IPI the bit means nothing
+  assertEquals(r.requested(), [[], [0x41]]);
+  assertEquals(ended, []);
+  r.set(0x300, 0x4500);
+  assertEquals([r.log, r.apics[1].id], [["init 1"], 7]);
+});
+
+Deno.test("LAPIC LINT pins: fixed, NMI, masked, ExtINT", () => {
+  const r = new Rig(), a = r.apics[0];
+  r.set(0x350, 0x45);
+  assert(!a.extIntEnabled);
+  a.setLint(0, true);
+  a.setLint(0, true);
+  assertEquals(r.requested(), [[0x45]]);
+  assertEquals(a.source(0x45), "lapic-lint");
+  r.set(0x360, 0x400);
+  a.setLint(1, true);
+  r.set(0x360, 0x10400);
+  a.setLint(1, false);
+  a.setLint(1, true);
+  assertEquals(r.log, ["nmi 0"]);
+  r.set(0x350, 0x700);
+  a.setLint(0, false);
+  a.setLint(0, true);
+  assertEquals([r.requested(), a.extIntEnabled], [[[]], true]);
+  r.set(0x350, 0x10700);
+  assert(!a.extIntEnabled);
+});

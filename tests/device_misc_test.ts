@@ -204,3 +204,14 @@ Deno.test("device states that do not fit are refused with a sentence that names 
     assertThrows(() => vga.load(bad), GuestError, "Cannot restore vga");
   }
 });
+
+Deno.test("ACPI event block takes one 32-bit write of status and enable", () => {
+  const host = new FakeHost();
+  new AcpiPm(host);
+  host.runTo(3e9);
+  host.out(ACPI_PM.PM1A_EVENT, 0x0001_0000, 4);
+  assertEquals([host.in(ACPI_PM.PM1A_EVENT, 4), host.lines[ACPI_PM.SCI]], [0x0001_0001, true]);
+  host.out(ACPI_PM.PM1A_CONTROL, 0x0001_0000, 4);
+  host.out(ACPI_PM.PM1A_EVENT, 0x0001_0001, 4);
+  assertEquals([host.in(ACPI_PM.PM1A_EVENT, 4), host.lines[ACPI_PM.SCI]], [0x0001_0000, false]);
+});

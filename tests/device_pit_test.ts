@@ -257,3 +257,11 @@ Deno.test("Rate converts ticks to the first nanosecond at which they have passed
     }
   }
 });
+
+Deno.test("8254 mode 4 keeps OUT high when a new count restarts it", () => {
+  const c = counter(4);
+  c.write(3, 0);
+  assertEquals(trace(c, 1, 2), [[3, 2], "HH"]);
+  c.write(2, 2);
+  assertEquals(trace(c, 2, 6), [[2, 2, 1, 0, 0xffff], "HHHLH"]);
+});

@@ -210,3 +210,29 @@ Deno.test("CMOS tells memory sizes the way firmware expects", () => {
   assertEquals(get(host, 0x0d), 0x80);
   assertEquals(host.in(0x70), 0xff);
 });
+
+Deno.test("RTC alarm: the very next second, and fields in 12-hour mode", () => {
+  const host = rtc(59);
+  for (const [reg, v] of [[1, 0x00], [3, 0xff], [5, 0xff]]) set(host, reg, v);
+  set(host, 0x0b, 0x22);
+  host.runTo(S - 1);
+  assertEquals(host.rises[8] ?? 0, 0);
+  host.runTo(S);
+  assertEquals(host.rises[8], 1);
+  // 1:12:12 PM; in the hours register 12 means 0, in the others it does not.
+  const noon = rtc(13 * 3600 + 12 * 60 + 2);
+  for (const [reg, v] of [[1, 0x12], [3, 0x12], [5, 0x81]]) set(noon, reg, v);
+  set(noon, 0x0b, 0x20);
+  noon.runTo(10 * S - 1);
+  assertEquals(noon.rises[8] ?? 0, 0);
+  noon.runTo(10 * S);
+  assertEquals(noon.rises[8], 1);
+});
+
+Deno.test("RTC registers A and B read back as written, UIP apart", () => {
+  const host = rtc(0);
+  assertEquals([get(host, 0x0a), get(host, 0x0b)], [0x26, 0x02]);
+  set(host, 0x0a, 0xaf);
+  set(host, 0x0b, 0x06);
+  assertEquals([get(host, 0x0a), get(host, 0x0b)], [0x2f, 0x06]);
+});

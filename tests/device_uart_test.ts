@@ -214,3 +214,29 @@ Deno.test("UART carries on from a checkpoint in the middle of input and output",
   b.host.lines[4] = a.host.lines[4];
   assertEquals(run(b), run(a));
 });
+
+Deno.test("UART character time follows data bits, parity, stop bits and divisor", () => {
+  // [line control, divisor, bits per character]
+  for (const [lcr, divisor, bits] of [[0x03, 1, 10], [0x00, 1, 7], [0x1e, 12, 11], [0x0b, 3, 11]]) {
+    const { host, uart } = port(0);
+    host.out(COM1 + 3, 0x80 | lcr);
+    host.out(COM1, divisor);
+    host.out(COM1 + 3, lcr);
+    uart.receive(bytes("x"));
+    const time = bits * divisor * 1e9 / 115200;
+    host.runTo(Math.floor(time) - 1);
+    assertEquals(lsr(host) & 1, 0);
+    host.runTo(Math.ceil(time) + 1);
+    assertEquals(lsr(host) & 1, 1, `line control ${lcr}, divisor ${divisor}`);
+  }
+});
+
+Deno.test("UART clears the receiver when FIFO mode changes, not when it is set again", () => {
+  const { host, uart } = port(1);
+  uart.receive(bytes("ab"));
+  wait(host, 3);
+  host.out(COM1 + 2, 0x81);
+  assertEquals(lsr(host) & 1, 1);
+  host.out(COM1 + 2, 0);
+  assertEquals(lsr(host) & 1, 0);
+});
