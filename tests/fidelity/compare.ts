@@ -6,7 +6,7 @@
 import { disassemble } from "./disasm.ts";
 import { FX } from "./fpstate.ts";
 import type { GeneratedCase } from "./generate.ts";
-import { CODE, DID_NOT_END, type TestCase, type TestResult } from "./protocol.ts";
+import { DID_NOT_END, firstRip, type TestCase, type TestResult } from "./protocol.ts";
 
 /** RFLAGS bits that are compared: all but RF, which only the pushed image has, and reserved ones. */
 const FLAGS_COMPARED = 0x24_4fd5;
@@ -92,9 +92,9 @@ export function compareResults(c: GeneratedCase, host: TestResult, ours: TestRes
   if (host.vector !== ours.vector) {
     const name = (v: number) => v === DID_NOT_END ? "did not end" : `vector ${v}`;
     out.push(
-      `end: host ${name(host.vector)} at +${Number(host.rip) - CODE - c.test.codeOffset}, ours ${
+      `end: host ${name(host.vector)} at +${Number(host.rip) - firstRip(c.test)}, ours ${
         name(ours.vector)
-      } at +${Number(ours.rip) - CODE - c.test.codeOffset}`,
+      } at +${Number(ours.rip) - firstRip(c.test)}`,
     );
     if (host.vector === 14) out.push(`host fault address ${host.faultAddress.toString(16)}`);
     if (ours.vector === 14) out.push(`our fault address ${ours.faultAddress.toString(16)}`);
@@ -142,7 +142,7 @@ function describeFx(fx: Uint8Array): string[] {
 
 /** A case as text: code and the state that is not zero. */
 export function describeCase(test: TestCase): string[] {
-  const lines = disassemble(test.code, test.mode, BigInt(CODE + test.codeOffset));
+  const lines = disassemble(test.code, test.mode, BigInt(firstRip(test)));
   const registers = [...test.gpr].map((v, i) => v ? `${REGISTERS[i]}=${v.toString(16)}` : "").filter((s) =>
     s
   );

@@ -5,6 +5,7 @@
  */
 import { Code, CpuidFeature, Decoder, Instruction, Mnemonic } from "iced-x86";
 import { DECODER_OPTIONS } from "./disasm.ts";
+import type { Mode } from "./protocol.ts";
 
 /** One way to encode a form: ModRM.reg and ModRM.rm may take the values whose bits are set. */
 export interface Encoding {
@@ -161,11 +162,11 @@ function twoByteHasModrm(op: number): boolean {
 }
 
 /** Prefix bytes, and bytes that begin another encoding space (VEX, EVEX, REX2): not opcodes here. */
-function isOpcode(op: number, mode: 32 | 64): boolean {
+function isOpcode(op: number, mode: Mode): boolean {
   if (
     [0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0xc4, 0xc5, 0x62].includes(op)
   ) {
-    return mode === 32 && op === 0x62; // BOUND
+    return mode !== 64 && op === 0x62; // BOUND
   }
   return !(mode === 64 && op >= 0x40 && op <= 0x4f) && !(mode === 64 && op === 0xd5);
 }
@@ -182,7 +183,7 @@ const PREFIX_SETS: { prefixes: number[]; rexW: boolean }[] = [
 ];
 
 /** Opcodes of all four maps. */
-function* opcodes(mode: 32 | 64): Generator<{ opcode: number[]; modrm: boolean }> {
+function* opcodes(mode: Mode): Generator<{ opcode: number[]; modrm: boolean }> {
   for (let op = 0; op < 256; op++) {
     if (isOpcode(op, mode)) yield { opcode: [op], modrm: oneByteHasModrm(op) };
     if (op !== 0x38 && op !== 0x3a && op !== 0x0f) yield { opcode: [0x0f, op], modrm: twoByteHasModrm(op) };
@@ -201,7 +202,7 @@ class Collector {
   readonly forms = new Map<string, CodeForm>();
   readonly #instruction = new Instruction();
 
-  constructor(readonly mode: 32 | 64) {}
+  constructor(readonly mode: Mode) {}
 
   add(e: Encoding): void {
     const bytes = new Uint8Array(15);
@@ -249,16 +250,16 @@ class Collector {
   }
 }
 
-const cache = new Map<32 | 64, CodeForm[]>();
+const cache = new Map<Mode, CodeForm[]>();
 
 /** All forms of a mode, in a fixed order. */
-export function formsOf(mode: 32 | 64): CodeForm[] {
+export function formsOf(mode: Mode): CodeForm[] {
   const known = cache.get(mode);
   if (known) return known;
   const collector = new Collector(mode);
   for (const { opcode, modrm } of opcodes(mode)) {
     for (const { prefixes, rexW } of PREFIX_SETS) {
-      if (rexW && mode === 32) continue;
+      if (rexW && mode !== 64) continue;
       if (!modrm) {
         collector.add({ prefixes, rexW, opcode, modrm: "none", regs: 1, rms: 1 });
         continue;

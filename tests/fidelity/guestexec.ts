@@ -20,8 +20,11 @@ import {
   CS64,
   DATA_SELECTOR,
   DID_NOT_END,
+  firstRip,
   GS_BASE,
+  type Mode,
   READONLY_SIZE,
+  SMALL,
   type TestCase,
   type TestResult,
   WINDOW,
@@ -143,7 +146,7 @@ export class GuestExec implements Engine {
   }
 
   /** Everything but general registers, flags and memory. */
-  #environment(mode: 64 | 32): void {
+  #environment(mode: Mode): void {
     const { s } = this.#cpu, { u32 } = s;
     u32[L.CR0 >> 2] = Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.PG;
     u32[L.CR4 >> 2] = Cr4.PAE | Cr4.PSE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT;
@@ -158,9 +161,12 @@ export class GuestExec implements Engine {
     const user = Attr.P | Attr.S | 3 << Attr.DPL_SHIFT | Attr.G, limit = 0xffff_ffff;
     const code = user | Attr.CODE | Attr.READABLE | Attr.ACCESSED,
       data = user | Attr.WRITABLE | Attr.ACCESSED | Attr.DB;
-    if (mode === 64) s.setSeg(Seg.CS, CS64, 0, limit, code | Attr.L);
-    else s.setSeg(Seg.CS, CS32, 0, limit, code | Attr.DB);
-    for (const seg of [Seg.DS, Seg.ES, Seg.SS]) s.setSeg(seg, DATA_SELECTOR, 0, limit, data);
+    if (mode === 16) this.#smallSegments();
+    else {
+      if (mode === 64) s.setSeg(Seg.CS, CS64, 0, limit, code | Attr.L);
+      else s.setSeg(Seg.CS, CS32, 0, limit, code | Attr.DB);
+      for (const seg of [Seg.DS, Seg.ES, Seg.SS]) s.setSeg(seg, DATA_SELECTOR, 0, limit, data);
+    }
     s.setSeg(Seg.FS, 0, 0, 0, Attr.UNUSABLE);
     s.setSeg(Seg.GS, 0, GS_BASE, 0, Attr.UNUSABLE);
     s.setSeg(Seg.LDTR, 0, 0, 0, Attr.UNUSABLE);
@@ -174,6 +180,15 @@ export class GuestExec implements Engine {
     cpu.updateMode();
   }
 
+  #smallSegments(): void {
+    const { s } = this.#cpu, user = Attr.P | Attr.S | 3 << Attr.DPL_SHIFT | Attr.ACCESSED;
+    const data = user | Attr.WRITABLE;
+    s.setSeg(Seg.CS, SMALL.CS, CODE, 0xffff, user | Attr.CODE | Attr.READABLE);
+    s.setSeg(Seg.DS, SMALL.DS, WINDOW, SMALL.DS_LIMIT, data);
+    s.setSeg(Seg.SS, SMALL.SS, WINDOW, SMALL.SS_LIMIT, data);
+    s.setSeg(Seg.ES, SMALL.ES, WINDOW, SMALL.ES_LIMIT, data | Attr.EXPAND_DOWN);
+  }
+
   #load(test: TestCase): Uint8Array {
     const { s } = this.#cpu, page = new Uint8Array(CODE_SIZE).fill(0xcc);
     page.set(test.code, test.codeOffset);
@@ -185,7 +200,7 @@ export class GuestExec implements Engine {
     }
     s.flags = test.rflags | 0x202;
     this.#environment(test.mode);
-    s.rip = CODE + test.codeOffset;
+    s.rip = firstRip(test);
     this.#loadFx(test.fx);
     return contents;
   }

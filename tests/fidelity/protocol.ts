@@ -11,12 +11,24 @@ export const WINDOW = 0x2000_0000, WINDOW_SIZE = 8192, READONLY_SIZE = 4096;
 export const GS_BASE = WINDOW + 4096;
 /** Selectors while a case runs. */
 export const CS64 = 0x33, CS32 = 0x23, DATA_SELECTOR = 0x2b;
+/** Small segments of 16-bit cases: selectors, limits; all bases but CS's are `WINDOW`. ES is expand-down. */
+export const SMALL = {
+  CS: 0x07,
+  DS: 0x0f,
+  SS: 0x17,
+  ES: 0x1f,
+  DS_LIMIT: 0x2fff,
+  SS_LIMIT: 0x1fff,
+  ES_LIMIT: 0xfff,
+} as const;
+/** Width of a case's code segment. */
+export type Mode = 64 | 32 | 16;
 /** RFLAGS bits that a case may set at its start: AC OF DF TF SF ZF AF PF CF; IF and bit 1 are always set. */
 export const FLAGS_LOADED = 0x40dd5;
 
 /** A state and some code. */
 export interface TestCase {
-  mode: 64 | 32;
+  mode: Mode;
   code: Uint8Array;
   /** Offset of the first code byte in the code page. */
   codeOffset: number;
@@ -53,6 +65,11 @@ const CASE_SIZE = 880, RESULT_SIZE = 688, CHANGE_SIZE = 12, MAX_CASES = 8192;
 const SIGALRM = 14;
 /** Vector of a result whose case did not end. */
 export const DID_NOT_END = 0xff;
+
+/** RIP at which a case starts. */
+export function firstRip(c: TestCase): number {
+  return (c.mode === 16 ? 0 : CODE) + c.codeOffset;
+}
 
 /** The n-th 32-bit word of the window before patches. */
 export function fillWord(seed: number, n: number): number {

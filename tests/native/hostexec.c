@@ -12,14 +12,19 @@
  *   0x10000000  4096 bytes   code: readable, executable; INT3 around the case's bytes
  *   0x20000000  8192 bytes   window: readable, writable
  *   0x20002000  4096 bytes   read-only
- * Both data areas start as words of a generator (`fill_word`) seeded by the case, then patched. Segments: DS = ES = SS = 0x2b
- * (flat); CS = 0x33 (64-bit) or 0x23 (32-bit); FS, GS null; the base of GS is 0x20001000.
+ * Both data areas start as words of a generator (`fill_word`) seeded by the case, then patched.
+ *
+ * Segments in 64-bit and 32-bit cases: DS = ES = SS = 0x2b (flat); CS = 0x33 or 0x23; FS, GS null; the base of GS is
+ * 0x20001000. In 16-bit cases all are small, from the LDT: CS = 0x07 (base 0x10000000, limit 0xffff; RIP is an offset in
+ * it), DS = 0x0f (base 0x20000000, limit 0x2fff), SS = 0x17 (same base, limit 0x1fff), ES = 0x1f (same base, expand-down
+ * above 0xfff).
  *
  * Protocol on stdin/stdout, little-endian; repeated until end of file:
  *   in:  u32 count (at most 8192), then `count` times struct test_case
  *   out: `count` times struct test_result followed by `changed` times struct change
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -48,7 +53,7 @@ struct patch {
 };
 
 struct test_case {
-    uint8_t mode; /* 64 or 32 */
+    uint8_t mode; /* 64, 32 or 16 */
     uint8_t code_length;
     uint16_t code_offset; /* of the first byte in the code page */
     uint32_t seed;
@@ -98,6 +103,19 @@ static inline uint32_t fill_word(uint32_t seed, uint32_t n)
 }
 
 
+/* The kernel leaves DS and ES as they are when it returns from a signal. */
+static void load_data_segments(int mode)
+{
+    __asm__ volatile("mov %0, %%ds" : : "r"(mode == 16 ? 0x0f : 0x2b));
+    __asm__ volatile("mov %0, %%es" : : "r"(mode == 16 ? 0x1f : 0x2b));
+}
+
+static void make_segment(unsigned entry, unsigned base, unsigned limit, unsigned contents)
+{
+    struct user_desc d = {.entry_number = entry, .base_addr = base, .limit = limit, .contents = contents};
+    if (syscall(SYS_modify_ldt, 1, &d, sizeof d)) exit(2);
+}
+
 /* Aliases of the code and read-only pages that stay writable, so that cases can be set up without a system call. */
 static uint8_t *code_alias, *data_alias;
 
@@ -116,10 +134,12 @@ static void load_case(ucontext_t *uc, const struct test_case *c)
 
     greg_t *g = uc->uc_mcontext.gregs;
     for (int i = 0; i < 16; i++) g[greg_of[i]] = (greg_t)c->gpr[i];
-    g[REG_RIP] = (greg_t)(CODE + c->code_offset);
+    g[REG_RIP] = (greg_t)((c->mode == 16 ? 0 : CODE) + c->code_offset);
     g[REG_EFL] = (greg_t)(0x202 | (c->rflags & 0x40dd5));
     uint64_t selectors = (uint64_t)g[REG_CSGSFS];
-    g[REG_CSGSFS] = (greg_t)((selectors & 0x0000ffffffff0000ull) | (c->mode == 64 ? 0x33 : 0x23) | 0x2bull << 48);
+    uint64_t cs = c->mode == 64 ? 0x33 : c->mode == 32 ? 0x23 : 0x07, ss = c->mode == 16 ? 0x17 : 0x2b;
+    g[REG_CSGSFS] = (greg_t)((selectors & 0x0000ffffffff0000ull) | cs | ss << 48);
+    load_data_segments(c->mode);
 
     uint8_t *fx = (uint8_t *)uc->uc_mcontext.fpregs;
     memcpy(fx, c->fx, 464); /* the rest tells the kernel about the XSAVE area behind it */
@@ -270,8 +290,10 @@ int main(void)
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         if (sigaction(signals[i], &action, 0)) return 2;
 
-    /* Data segments for 32-bit code, and a base for GS; 64-bit code does not notice. */
-    __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(0x2b));
+    make_segment(0, CODE, 0xffff, MODIFY_LDT_CONTENTS_CODE);
+    make_segment(1, WINDOW, 0x2fff, MODIFY_LDT_CONTENTS_DATA);
+    make_segment(2, WINDOW, 0x1fff, MODIFY_LDT_CONTENTS_DATA);
+    make_segment(3, WINDOW, 0x0fff, MODIFY_LDT_CONTENTS_STACK);
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, WINDOW + 4096)) return 2;
 
     struct itimerval tick = {{0, 20000}, {0, 20000}}, off = {{0, 0}, {0, 0}};

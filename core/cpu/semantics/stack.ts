@@ -11,9 +11,10 @@ import type { Form, Operand, Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { REC } from "../insn.ts";
+import { Vec } from "../hooks.ts";
 import { Attr, Gpr, Seg } from "../state.ts";
 
-const SS = Seg.SS * L.SEG_SIZE;
+const SS = Seg.SS * L.SEG_SIZE, CS = Seg.CS * L.SEG_SIZE;
 
 /** True (i32) when SS.B is set: the stack pointer is ESP rather than SP. */
 const stack32 = (e: Emit): Expr =>
@@ -88,10 +89,16 @@ const popOp: Semantic = (e, f) => {
   e.next();
 };
 
+/** Faults unless a branch target is canonical, or within the segment's limit. */
+function checkTarget(e: Emit, f: Form, t: Expr): void {
+  if (f.code64) e.checkCanonical(t);
+  else e.if(X.gtU(X.wrap(t), e.state(32, L.SEG + CS + L.SEG_LIMIT)), () => e.fault(Vec.GP, 0));
+}
+
 /** A branch target read from a register or memory operand, as a 64-bit RIP. */
 function target(e: Emit, f: Form, v: Expr): Expr {
   const t = e.let(X.extU(v));
-  if (f.code64) e.checkCanonical(t);
+  checkTarget(e, f, t);
   return t;
 }
 
@@ -103,9 +110,8 @@ const callRel: Semantic = (e, f) => {
 const callInd: Semantic = (e, f) => {
   const t = e.let(X.extU(e.read(f.ops[0])));
   const next = e.nextRip();
-  push(e, f, f.size, f.size === 64 ? next : X.wrap(next), () => {
-    if (f.code64) e.checkCanonical(t);
-  });
+  // The return address is stored before the target is looked at.
+  push(e, f, f.size, f.size === 64 ? next : X.wrap(next), () => checkTarget(e, f, t));
   e.jumpTo(t);
 };
 const jmpInd: Semantic = (e, f) => {
