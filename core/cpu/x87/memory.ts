@@ -44,9 +44,8 @@ let low = 0, high = 0;
 let kind: "single" | "double" | "integer" = "single";
 
 function address(c: Core, i: Insn, size: number, write: boolean): number {
-  const la = linearOf(c, i, size, write);
-  if (write) c.mmu.probeWrite(la, size);
-  return la;
+  // Ten bytes are eight and two: the second part has its own canonical check.
+  return linearOf(c, i, size === 10 && c.s.code64 ? 8 : size, write);
 }
 
 /** Reads a single; true when it is a normal number, now B of the fast code. */
@@ -162,12 +161,12 @@ const INDEFINITE_SINGLE = 0xffc0_0000n, INDEFINITE_DOUBLE = 0xfff8_0000_0000_000
 const INDEFINITE_TEN = 0xffff_c000_0000_0000_0000n;
 
 function storeFloat(c: Core, i: Insn, double: boolean, popAfter: boolean): void {
-  const la = address(c, i, double ? 8 : 4, true);
-  if (fastStoreFloat(c, double)) return finishStore(c, la, double ? 8 : 4, popAfter);
+  const size = double ? 8 : 4;
+  if (fastStoreFloat(c, double)) return finishStore(c, address(c, i, size, true), size, popAfter);
   store(
     c,
     i,
-    double ? 8 : 4,
+    size,
     popAfter,
     double ? INDEFINITE_DOUBLE : INDEFINITE_SINGLE,
     (a) => toMemoryFloat(ctx, a, double),
@@ -176,8 +175,7 @@ function storeFloat(c: Core, i: Insn, double: boolean, popAfter: boolean): void 
 
 function storeInteger(c: Core, i: Insn, size: number, popAfter: boolean, truncate = false): void {
   if (truncate && !c.policy.has("pni")) raise(Vec.UD);
-  const la = address(c, i, size, true);
-  if (fastStoreInteger(c, size, truncate)) return finishStore(c, la, size, popAfter);
+  if (fastStoreInteger(c, size, truncate)) return finishStore(c, address(c, i, size, true), size, popAfter);
   store(
     c,
     i,
