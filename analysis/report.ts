@@ -9,6 +9,7 @@ import {
   exitRate,
   exitsByReason,
   functionHypercalls,
+  hotRips,
   hypercalls,
   interrupts,
   mmio,
@@ -80,6 +81,7 @@ function sections(session: Session, summary: TraceSummary): Section[] {
     interrupts,
     vcpus,
     topRips,
+    hotRips,
     topFunctions,
     functionHypercalls,
   ];

@@ -38,6 +38,11 @@ function table(rows: readonly (readonly string[])[], right: string): string[] {
   return alignColumns(rows, [...right].map((c) => c === "r")).map((line) => `  ${line}`);
 }
 
+/** A count and its noun, as wide in the singular as in the plural: for columns. */
+function counted(n: number, noun: string): string {
+  return plural(n, noun) + (n === 1 ? " " : "");
+}
+
 /** Where code is: function and offset, or the bare address. */
 export function place(rip: Value, name: Value, offset: Value): string {
   const at = typeof rip === "bigint" || typeof rip === "number" ? hex(rip) : "?";
@@ -115,7 +120,7 @@ export const ports: Section = {
     table(
       rows.map((r) => [
         text(r.xenalyze),
-        num(r.distinct_values) === 1 ? "always one value" : plural(num(r.distinct_values), "value"),
+        num(r.distinct_values) === 1 ? "always one value" : counted(num(r.distinct_values), "value"),
       ]),
       "ll",
     ),
@@ -127,7 +132,7 @@ export const mmio: Section = {
   sql: `SELECT gpa, reads, writes FROM mmio_pages LIMIT 8`,
   render: (rows) =>
     table(
-      rows.map((r) => [hex(r.gpa as bigint), plural(num(r.reads), "read"), plural(num(r.writes), "write")]),
+      rows.map((r) => [hex(r.gpa as bigint), counted(num(r.reads), "read"), counted(num(r.writes), "write")]),
       "lrr",
     ),
 };
@@ -141,8 +146,8 @@ export const msrs: Section = {
       rows.map((r) => [
         hex(num(r.ecx)),
         text(r.name),
-        plural(num(r.reads), "read"),
-        plural(num(r.writes), "write"),
+        counted(num(r.reads), "read"),
+        counted(num(r.writes), "write"),
         num(r.exceptions) > 0 ? `${count(r.exceptions)} faulted` : "",
       ]),
       "rlrrl",
@@ -199,17 +204,33 @@ export const topRips: Section = {
     ),
 };
 
+/** Addresses that are executed most; nothing without sampling. */
+export const hotRips: Section = {
+  title: "Where instructions are spent (PC samples)",
+  sql: `SELECT rip, function, function_offset, cpl, samples, samples_pct FROM hot_rip LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        count(r.samples),
+        `${num(r.samples_pct).toFixed(2)}%`,
+        num(r.cpl) === 3 ? "user" : "",
+        place(r.rip, r.function, r.function_offset),
+      ]),
+      "rrll",
+    ),
+};
+
 /** Functions by samples and exits; nothing without symbols. */
 export const topFunctions: Section = {
   title: "Functions",
   sql:
-    `SELECT function, samples, samples_pct, exits, exits_pct FROM top_function WHERE function IS NOT NULL LIMIT 16`,
+    `SELECT function, samples, samples_pct, exits, exits_pct FROM top_function\nWHERE module <> 'xen' LIMIT 16`,
   render: (rows) =>
     table(
       rows.map((r) => [
         text(r.function),
-        num(r.samples) > 0 ? `${plural(num(r.samples), "sample")} ${num(r.samples_pct).toFixed(2)}%` : "",
-        num(r.exits) > 0 ? `${plural(num(r.exits), "exit")} ${num(r.exits_pct).toFixed(2)}%` : "",
+        num(r.samples) > 0 ? `${counted(num(r.samples), "sample")} ${num(r.samples_pct).toFixed(2)}%` : "",
+        num(r.exits) > 0 ? `${counted(num(r.exits), "exit")} ${num(r.exits_pct).toFixed(2)}%` : "",
       ]),
       "lrr",
     ),
@@ -219,7 +240,7 @@ export const topFunctions: Section = {
 export const functionHypercalls: Section = {
   title: "Hypercalls by function",
   sql:
-    `SELECT function, name, subop_name, calls FROM function_hypercalls WHERE function IS NOT NULL LIMIT 12`,
+    `SELECT function, name, subop_name, calls FROM function_hypercalls\nWHERE function <> '[hypercall page]' LIMIT 12`,
   render: (rows) =>
     table(
       rows.map((r) => [text(r.function), `${text(r.name)} ${text(r.subop_name)}`.trimEnd(), count(r.calls)]),
@@ -235,9 +256,9 @@ export const vcpus: Section = {
     rows.length < 2 ? [] : table(
       rows.map((r) => [
         text(r.vcpu),
-        plural(num(r.exits), "exit"),
-        plural(num(r.hypercalls), "hypercall"),
-        plural(num(r.interrupts), "interrupt"),
+        counted(num(r.exits), "exit"),
+        counted(num(r.hypercalls), "hypercall"),
+        counted(num(r.interrupts), "interrupt"),
         `halted ${duration(num(r.halted_ns))}`,
       ]),
       "lrrrl",

@@ -19,6 +19,9 @@ import { ProgressLine } from "./progress.ts";
 import { runSummary } from "./run_summary.ts";
 import { countOption, type Given, type Verb } from "./verb.ts";
 
+/** Plain colours, visible cursor. */
+const RESET_TERMINAL = new TextEncoder().encode("\x1b[0m\x1b[?25h");
+
 /** The verb. */
 export const runVerb: Verb = {
   name: "run",
@@ -111,6 +114,8 @@ async function runLive(
   } finally {
     progress.clear();
     input?.close();
+    // The guest may have left colours on and the cursor hidden.
+    if (showConsole && Deno.stdout.isTerminal()) out(RESET_TERMINAL);
     for (const s of signals) Deno.removeSignalListener(s, interrupted);
   }
 }

@@ -106,6 +106,15 @@ Deno.test("top_function counts samples and exits by function", () => {
   ]);
 });
 
+Deno.test("hot_rip counts samples by address, most frequent first", () => {
+  assertEquals(rows("SELECT * FROM hot_rip"), [
+    [0x1004, "probe", 4, 0, 1, 25],
+    [0x1008, "probe", 8, 0, 1, 25],
+    [0x1050, null, null, 0, 1, 25],
+    [0x2004, "main", 4, 0, 1, 25],
+  ]);
+});
+
 Deno.test("function_exits and function_hypercalls attribute by calling function", () => {
   assertEquals(rows("SELECT * FROM function_exits WHERE function = 'probe'"), [
     ["probe", "VMEXIT_CPUID", 2],

@@ -179,6 +179,45 @@ Deno.test("SIGINT ends a recording cleanly: exit code 0, and it replays", async 
   assertEquals((await retrovisor(["replay", "loop.trace"])).code, 0);
 });
 
+/**
+ * Reads COM1 and writes it back until "q", then writes 0 to the debug exit port:
+ * `mov dx, 0x3fd; in al, dx; test al, 1; jz 0; mov dx, 0x3f8; in al, dx; out dx, al; cmp al, 'q'; jne 0;
+ * mov al, 0; out 0xf4, al; jmp $`
+ */
+const ECHO = "66bafd03eca80174f766baf803ecee3c7175edb000e6f4ebfe";
+
+Deno.test("piped standard input is the guest's console input, recorded and replayed", async () => {
+  await Deno.writeFile(`${FOLDER}/echo.bin`, Uint8Array.fromHex(ECHO));
+  const r = await retrovisor([
+    "run",
+    "kernel=echo.bin",
+    "type=flat",
+    "--output",
+    "echo.trace",
+    "--max-instructions",
+    "50M",
+  ], "hello\nq");
+  assertEquals([r.code, r.out], [0, "hello\nq"], r.err);
+  const inputs = await retrovisor([
+    "query",
+    "echo.trace",
+    "SELECT target, payload FROM inputs WHERE kind = 'console'",
+  ]);
+  assertStringIncludes(inputs.out, "uart0   68656c6c6f0a71");
+  const again = await retrovisor(["replay", "echo.trace", "--console"]);
+  assertEquals([again.code, again.out.slice(0, 7)], [0, "hello\nq"]);
+});
+
+Deno.test("a script types what it says, when the guest printed what it waits for", async () => {
+  await Deno.writeFile(`${FOLDER}/echo.bin`, Uint8Array.fromHex(ECHO));
+  await Deno.writeTextFile(`${FOLDER}/s`, 'send "abc"\nwait "bc"\nsend "q"\n');
+  const r = await retrovisor(
+    ["run", "kernel=echo.bin", "type=flat", "--no-record", "--script", "s", "--max-instructions", "50M"],
+    "ignored",
+  );
+  assertEquals([r.code, r.out], [0, "abcq"], r.err);
+});
+
 Deno.test("an instruction limit fails the run and says so", async () => {
   await Deno.writeFile(`${FOLDER}/loop.bin`, Uint8Array.of(0xeb, 0xfe));
   const r = await retrovisor([

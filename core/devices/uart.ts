@@ -25,6 +25,8 @@ export const UART_QUEUE_BYTES = 65536;
 const FIFO_BYTES = 16;
 /** Output is handed on at each newline and at this many bytes. */
 const OUTPUT_BYTES = 256;
+/** And when the guest has looked for input in vain this often since its last byte: a prompt has no newline. */
+const POLLS_MAX = 16;
 /** Divisor 1 is 115200 baud. */
 const BASE_BAUD = 115_200;
 
@@ -56,6 +58,8 @@ export class Uart implements PortHandler, Snapshottable {
   #fifo: number[] = [];
   #queue: number[] = [];
   #out: number[] = [];
+  /** Reads of LSR without received data since the last byte of `#out`. */
+  #polls = 0;
   #line = false;
 
   /** @param index 0 for COM1 ... 3 for COM4; the device is "uart0" ... "uart3". */
@@ -82,6 +86,7 @@ export class Uart implements PortHandler, Snapshottable {
     if (this.#out.length === 0) return;
     this.#host.console(this.name, Uint8Array.from(this.#out));
     this.#out = [];
+    this.#polls = 0;
   }
 
   /** Nanoseconds one character takes: start, data, parity and stop bits at the programmed rate. */
@@ -175,6 +180,7 @@ export class Uart implements PortHandler, Snapshottable {
         const v = LSR_THRE_TEMT | this.#lineErrors | (this.#fifo.length > 0 ? LSR_DR : 0);
         this.#lineErrors = 0;
         this.#update();
+        if (this.#out.length > 0 && (v & LSR_DR) === 0 && ++this.#polls >= POLLS_MAX) this.flush();
         return v;
       }
       case 6: {
@@ -248,6 +254,7 @@ export class Uart implements PortHandler, Snapshottable {
       return;
     }
     this.#out.push(byte);
+    this.#polls = 0;
     if (byte === 10 || this.#out.length >= OUTPUT_BYTES) this.flush();
   }
 
@@ -279,6 +286,7 @@ export class Uart implements PortHandler, Snapshottable {
       fifo: toHex(Uint8Array.from(this.#fifo)),
       queue: toHex(Uint8Array.from(this.#queue)),
       out: toHex(Uint8Array.from(this.#out)),
+      polls: this.#polls,
       line: this.#line,
     };
   }
@@ -293,6 +301,7 @@ export class Uart implements PortHandler, Snapshottable {
     this.#fifo = [...r.bytes("fifo", -1, FIFO_BYTES)];
     this.#queue = [...r.bytes("queue", -1, UART_QUEUE_BYTES)];
     this.#out = [...r.bytes("out", -1, OUTPUT_BYTES)];
+    this.#polls = r.num("polls");
     this.#line = r.bool("line");
   }
 }
