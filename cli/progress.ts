@@ -11,6 +11,8 @@ const EVERY_MS = 250, FIRST_MS = 1000;
 
 /** A line that is drawn over itself. */
 export class ProgressLine {
+  /** Other output left the cursor inside a line, which must not be drawn over. */
+  midLine = false;
   readonly #started = performance.now();
   #drawn = 0;
   #shown = false;
@@ -26,7 +28,9 @@ export class ProgressLine {
   /** Draws the line when it is time. */
   update(p: { icount: number; timeNs?: number; exits: number }): void {
     const now = performance.now();
-    if (!this.enabled || now - this.#started < FIRST_MS || now - this.#drawn < EVERY_MS) return;
+    if (!this.enabled || this.midLine || now - this.#started < FIRST_MS || now - this.#drawn < EVERY_MS) {
+      return;
+    }
     const seconds = (now - (this.#drawn || this.#started)) / 1000;
     const current = (p.icount - this.#lastIcount) / seconds;
     this.#rate = this.#rate === 0 ? current : this.#rate * 0.7 + current * 0.3;

@@ -137,6 +137,7 @@ function runOptions(
       inputs.observeOutput(bytes, timeNs);
       if (!showConsole) return;
       progress.clear();
+      progress.midLine = bytes.at(-1) !== 10;
       out(bytes);
     },
     ...(most === null ? {} : { maxInstructions: most }),
