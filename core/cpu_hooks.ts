@@ -189,6 +189,7 @@ export class MachineHooks implements CpuHooks {
   hlt(): void {
     this.m.door.debugArmed = true;
     this.m.door.pass(Reason.HLT);
+    if (!interruptsOn(this.m.cpu)) this.m.xen?.haltedForGood(this.m.vcpus.active);
   }
 
   tsc(): number {

@@ -118,9 +118,10 @@ export class VcpuSet {
   runnable(v: Vcpu): boolean {
     if (!v.online || v.waitForSipi || v.blocked) return false;
     if (v.id === this.active) {
-      return !this.cpu.halted || this.cpu.interruptCheck || (this.cpu.nmiPending && !this.cpu.nmiBlocked);
+      return !this.cpu.halted || (this.cpu.interruptCheck && this.canWake(v)) ||
+        (this.cpu.nmiPending && !this.cpu.nmiBlocked);
     }
-    return !v.halted || v.interruptCheck || (v.nmiPending && !v.nmiBlocked);
+    return !v.halted || (v.interruptCheck && this.canWake(v)) || (v.nmiPending && !v.nmiBlocked);
   }
 
   /** True when an external interrupt could wake a vCPU: IF is set. */

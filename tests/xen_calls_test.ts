@@ -130,6 +130,15 @@ Deno.test("xen shutdown ends the run with the guest's reason", () => {
   assertEquals(g.host.outcome?.kind, "crash");
 });
 
+Deno.test("xen takes the last HLT with interrupts off for power-off", () => {
+  const g = new Guest({ vcpus: 2 });
+  g.xen.started(1);
+  g.xen.haltedForGood(0);
+  assertEquals([g.host.outcome, g.host.log, g.call(HC.vcpu, 3, 0)], [null, ["down 0"], 0]);
+  g.xen.haltedForGood(1);
+  assertEquals(g.host.outcome?.kind, "poweroff");
+});
+
 Deno.test("xen watchdog ends the run when it is not set again", () => {
   const g = new Guest();
   assertEquals(g.call(HC.sched, 6, g.put(0x4000, 0, 2)), 1);

@@ -164,6 +164,18 @@ export class Xen implements Snapshottable {
     this.time.runstate(v, Runstate.RUNNABLE);
   }
 
+  /**
+   * A vCPU executed HLT with interrupts off. Xen takes that for the wish to stop: the vCPU goes down, and the last one
+   * to do so powers the domain off. (This is how Linux as a PVH domain switches itself off: there is no ACPI S5.)
+   */
+  haltedForGood(vcpu: number): void {
+    const v = this.vcpus[vcpu];
+    v.up = false;
+    this.time.runstate(v, Runstate.OFFLINE);
+    if (this.vcpus.some((other) => other.up)) this.host.down(vcpu);
+    else this.shutdown(0);
+  }
+
   /** Input typed at the domain's console. */
   receive(bytes: Uint8Array): void {
     this.console.receive(bytes);
