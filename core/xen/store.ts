@@ -7,15 +7,7 @@
  */
 import type { Json } from "../bus.ts";
 import { GUEST_DOMID } from "./abi.ts";
-import {
-  isPath,
-  parentOf,
-  parsePerm,
-  resolvePath,
-  StoreError,
-  type StoreErrorName,
-  StoreTree,
-} from "./store_tree.ts";
+import { isPath, parentOf, parsePerm, resolvePath, StoreError, StoreTree } from "./store_tree.ts";
 
 /** Message types (xs_wire.h). */
 export const XsType = {
@@ -396,5 +388,3 @@ interface SavedStore {
     events: [string, boolean][];
   }[];
 }
-
-export type { StoreErrorName };
