@@ -204,8 +204,9 @@ export class LocalApic implements Snapshottable {
 
   #error(bit: number): void {
     this.#s.errors |= bit;
-    // A bad error vector must not raise the next error.
+    if (this.#s.lvt[5] & LVT_MASKED) return;
     if ((this.#s.lvt[5] & 0xff) >= 16) this.#local(5, "lapic-error");
+    else this.#s.errors |= ESR_RECEIVE_ILLEGAL; // a bad error vector is noted, not raised again
   }
 
   /** Fires a local vector table entry (0 timer ... 5 error). */

@@ -106,10 +106,10 @@ export async function runXtf(name: string, bytes: Uint8Array): Promise<XtfRow> {
 
 /** What a test said before its verdict, without its banner. */
 function detailOf(text: string, outcome: string): string {
-  const lines = text.split("\n").map((l) => l.trim()).filter((l) =>
-    l && !/^(--- Xen|Environment|Test result)/.test(l)
-  );
-  return (lines.slice(1, 4).join(" / ") || outcome).slice(0, 160);
+  // Everything is printed twice: by console_io and on the console ring.
+  const lines = new Set(text.split("\n").map((l) => l.trim()));
+  const said = [...lines].filter((l) => /\w/.test(l) && !/^(--- Xen|Environment|Test result|PANIC)/.test(l));
+  return (said.slice(1, 4).join(" / ") || outcome).slice(0, 160);
 }
 
 /** Runs every `hvm*` test binary of a folder; prints a Markdown table and totals. Returns the exit code. */
