@@ -135,7 +135,10 @@ export async function main(args: string[]): Promise<number> {
   }
   const peers = (options.peers as string).split(","), paging = options.paging as Paging;
   const kernels = options.kernels.split(",").map((name: string) => KERNELS.find((k) => k.name === name));
-  if (peers.some((p: string) => !PEERS[p]) || kernels.includes(undefined) || !["off", "4k", "4m"].includes(paging)) {
+  if (
+    peers.some((p: string) => !PEERS[p]) || kernels.includes(undefined) ||
+    !["off", "4k", "4m"].includes(paging)
+  ) {
     console.error(HELP);
     return 2;
   }

@@ -225,6 +225,11 @@ export class MachineHooks implements CpuHooks {
     door.close();
   }
 
+  interruptBlocked(): void {
+    const { vcpus, platform, xen } = this.m, v = vcpus.active;
+    if ((xen?.pendingVector(v) ?? -1) >= 0 || platform.interruptPending(v)) vcpus.current.windowWanted = true;
+  }
+
   interruptAck(): number {
     const { vcpus, platform, xen, door, cpu, clock } = this.m, v = vcpus.active;
     let vector = xen === null ? -1 : xen.pendingVector(v);

@@ -308,14 +308,6 @@ export class RetrovisorMachine implements Machine {
         message: `Triple fault (${this.location()}); replay the recording up to there to see how it came.`,
       });
     } else if (why === Stopped.HALTED) this.scheduler.giveUp();
-    const { cpu } = this;
-    // An interrupt that cannot be taken yet: its delivery will be a VINTR exit.
-    if (cpu.interruptCheck && !cpu.interruptible) {
-      const v = this.vcpus.active;
-      if ((this.xen?.pendingVector(v) ?? -1) >= 0 || this.platform.interruptPending(v)) {
-        this.vcpus.current.windowWanted = true;
-      }
-    }
   }
 
   /** What happens at fixed instruction counts. */

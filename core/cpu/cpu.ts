@@ -164,7 +164,7 @@ export class Cpu implements Core {
           u32[L.INT_SHADOW >> 2] !== 0 || (u32[L.FLAGS >> 2] & Fl.TF) !== 0 ||
           (u32[(L.DR + 56) >> 2] & 0xff) !== 0
         ) {
-          this.#step(false);
+          this.#step();
         } else this.#go();
       } catch (e) {
         this.#caught(e);
@@ -240,7 +240,7 @@ export class Cpu implements Core {
       case Leave.ALONE:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
-        return this.#step(true);
+        return this.#step();
       default:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
@@ -277,7 +277,7 @@ export class Cpu implements Core {
   }
 
   /** Executes exactly one instruction, with what must be looked at around it: shadows, breakpoints, single-stepping. */
-  #step(alone: boolean): void {
+  #step(): void {
     const { s, counter } = this, { i32, u32 } = s;
     const shadow = i32[L.INT_SHADOW >> 2], trap = u32[L.FLAGS >> 2] & Fl.TF, before = counter.icount;
     if (this.#instructionBreakpoint()) return;
@@ -360,14 +360,15 @@ export class Cpu implements Core {
   /** Delivers a pending NMI or external interrupt if the processor takes it now. */
   #interrupts(): void {
     const { s } = this;
-    if (s.i32[L.INT_SHADOW >> 2] !== 0) return;
-    if (this.nmiPending && !this.nmiBlocked) {
+    const shadow = s.i32[L.INT_SHADOW >> 2] !== 0;
+    if (this.nmiPending && !this.nmiBlocked && !shadow) {
       this.nmiPending = false;
       this.nmiBlocked = true;
       this.#external(Vec.NMI);
       return;
     }
-    if (!this.interruptCheck || !(s.u32[L.FLAGS >> 2] & Fl.IF)) return;
+    if (!this.interruptCheck) return;
+    if (shadow || !(s.u32[L.FLAGS >> 2] & Fl.IF)) return this.hooks.interruptBlocked();
     const vector = this.hooks.interruptAck();
     if (vector < 0) this.interruptCheck = false;
     else this.#external(vector);

@@ -42,6 +42,8 @@ export interface CpuHooks {
   intercept(reason: number, info1: number, info2: number): void;
   /** A fault or trap is about to be delivered to the guest. `error` is -1 when the vector has no error code. */
   exception(vector: number, error: number): void;
+  /** An interrupt may be pending and cannot be taken now (IF clear or shadow): its delivery will need a window. */
+  interruptBlocked(): void;
   /** Vector of the highest-priority interrupt that is deliverable now, acknowledged; -1 when there is none. */
   interruptAck(): number;
   /** CR8/TPR as the local APIC keeps it (0-15). */

@@ -56,6 +56,7 @@ export class Unimplemented extends Error {
 }
 
 const nothing: CpuHooks = {
+  interruptBlocked: () => {},
   portIn: () => 0xff,
   portOut() {},
   mmioRead: () => 0xff,

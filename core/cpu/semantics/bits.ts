@@ -3,7 +3,6 @@
  *
  * @module
  */
-import * as L from "../../layout.ts";
 import { type Emit, SF_REC_SEG, SF_RMW, SF_WRITE } from "../emit.ts";
 import type { Form, Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";

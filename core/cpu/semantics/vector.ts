@@ -24,7 +24,6 @@ const constant = (...bytes: number[]): Expr => X.c128(Uint8Array.from(bytes));
 const shuffle = (a: Expr, b: Expr, indexes: number[]): Expr =>
   new X.Expr(V128, 0xfd0d, [a, b], 0, 0, Uint8Array.from(indexes));
 const lowQword = (v: Expr): Expr => lane(X.c64(0).t, 0x1d, 0, v);
-const extractD = (v: Expr, i: number): Expr => lane(I32, 0x1b, i, v);
 /** A 64-bit integer in the low half, upper half zero. */
 const fromQword = (v: Expr): Expr => lane(V128, 0x1e, 0, zero(), v);
 
