@@ -185,3 +185,24 @@ Deno.test("LAPIC-only platform: no ports, no lines, Xen's APIC IDs", () => {
   const a = p.interruptAck(1);
   assertEquals([a.vector, a.source], [0xf3, "evtchn"]);
 });
+
+Deno.test("PC: a port access takes a microsecond, and the machine plans its timers anew", () => {
+  const { host } = machine();
+  let planned = 0;
+  host.clock.onRearm = () => planned++;
+  host.out(0x43, 0x34);
+  host.out(0x40, 0);
+  host.out(0x40, 0);
+  const start = host.clock.now();
+  planned = 0;
+  // The time-stamp of 100 latched counts, two reads each: 300 accesses.
+  let first = -1, last = -1;
+  for (let i = 0; i < 100; i++) {
+    host.out(0x43, 0);
+    last = host.in(0x40) | host.in(0x40) << 8;
+    if (i === 0) first = last;
+  }
+  assertEquals(host.clock.now() - start, 300_000);
+  assertEquals(planned, 300);
+  assertEquals(first - last, 354, "297 µs are 354 clocks of 838 ns");
+});
