@@ -192,10 +192,10 @@ Deno.test("PC: a port access takes a microsecond, and the machine plans its time
   host.clock.onRearm = () => planned++;
   host.out(0x43, 0x34);
   host.out(0x40, 0);
-  host.out(0x40, 0);
+  host.out(0x40, 0x80);
   const start = host.clock.now();
   planned = 0;
-  // The time-stamp of 100 latched counts, two reads each: 300 accesses.
+  // 100 latched counts, a write and two reads each.
   let first = -1, last = -1;
   for (let i = 0; i < 100; i++) {
     host.out(0x43, 0);
@@ -204,5 +204,6 @@ Deno.test("PC: a port access takes a microsecond, and the machine plans its time
   }
   assertEquals(host.clock.now() - start, 300_000);
   assertEquals(planned, 300);
-  assertEquals(first - last, 354, "297 µs are 354 clocks of 838 ns");
+  // 297 µs are 354.4 clocks; which edges they hold depends on where they start.
+  assert(first - last === 354 || first - last === 355, `${first - last} clocks`);
 });
