@@ -48,7 +48,7 @@ const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** Instructions after which a case counts as endless. */
 const LIMIT = 20_000;
 /** CPUID policy of the processor under test: everything the groups cover. */
-const POLICY = "default,+popcnt,+movbe";
+const POLICY = "default,+popcnt,+movbe,+sse4_2";
 
 /** Thrown when a case reaches an instruction that is not built. */
 export class Unimplemented extends Error {
@@ -83,10 +83,13 @@ export class GuestExec implements Engine {
   readonly #counter = { icount: 0 };
   readonly #cpu: Cpu;
 
-  /** @param policy text of the CPUID policy. */
-  constructor(policy = POLICY) {
+  /**
+   * @param policy text of the CPUID policy
+   * @param jitThreshold how often a block runs before it is compiled; 0: never
+   */
+  constructor(policy = POLICY, jitThreshold = 0) {
     this.#mem.map(0, MEMORY);
-    this.#cpu = new Cpu(this.#mem, nothing, parseCpuidSpec(policy), this.#counter);
+    this.#cpu = new Cpu(this.#mem, nothing, parseCpuidSpec(policy), this.#counter, jitThreshold);
     this.#pageTables();
     this.#descriptors();
   }
@@ -111,6 +114,11 @@ export class GuestExec implements Engine {
     pages.forEach(([gpa, bits, nx], i) =>
       this.#put64(tables + 0x2000 + (pt + i) * 8, gpa | bits, nx ? 0x8000_0000 : 0)
     );
+  }
+
+  /** Regions compiled so far. */
+  get regions(): number {
+    return this.#cpu.jit?.regions ?? 0;
   }
 
   #pageTables(): void {

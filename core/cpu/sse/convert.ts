@@ -67,9 +67,8 @@ export function fromInteger(double: boolean, hi: number, lo: number, out: Words,
 
 /** Makes A, finite with an exponent below 63, the integer of its magnitude rounded; true when that is inexact. */
 function integral(rc: number): boolean {
-  if (A.exp < -1) shiftRight(A, 63);
-  else shiftRight(A, 60 - A.exp > 0 ? 60 - A.exp : 0);
-  const scale = A.exp < -1 ? 2 : A.exp <= 60 ? 2 : 62 - A.exp;
+  shiftRight(A, 60 - A.exp);
+  const scale = A.exp <= 60 ? 2 : 62 - A.exp;
   // The lowest `scale` bits (2, 1 or 0; the last sticky) are the fraction.
   const rest = A.lo & ((1 << scale) - 1), half = scale === 0 ? 0 : 1 << (scale - 1);
   A.lo = (scale === 0 ? A.lo : A.lo >>> scale | A.hi << (32 - scale)) >>> 0;

@@ -12,6 +12,7 @@ import { portOps } from "./ports.ts";
 import { segmentOps } from "./segment_ops.ts";
 import { transferOps } from "./transfer.ts";
 import { x87Ops } from "../x87/mod.ts";
+import { sseOps } from "../sse/mod.ts";
 import { vectorOffOps } from "../sse/off.ts";
 
 /** What each system operation does. */
@@ -25,4 +26,5 @@ export const SYSTEM_OPERATIONS: SysOpTable = {
   ...transferOps,
   ...x87Ops,
   ...vectorOffOps,
+  ...sseOps,
 };
