@@ -133,7 +133,7 @@ export class CodeCache {
   /** Puts the profiling handler in front of a block's own. */
   #count(first: number): void {
     const v = this.#view, own = v.getUint32(first + REC.HANDLER, true);
-    v.setUint32(first - 8, own | Math.min(this.threshold, 0xfffe) + 1 << 16, true);
+    v.setUint32(first - 8, own | Math.min(this.threshold, 0xffff) << 16, true);
     v.setUint32(first + REC.HANDLER, this.#profile, true);
   }
 

@@ -3,17 +3,18 @@
  *
  * @module
  */
-import { Code } from "../../wasm/code.ts";
 import * as X from "../../wasm/expr.ts";
-import { FuncBody, I32, ModuleBuilder } from "../../wasm/module.ts";
+import { FuncBody, I32, I64, ModuleBuilder } from "../../wasm/module.ts";
+import { Emit, type Runtime } from "../emit.ts";
+import * as L from "../../layout.ts";
 import type { Form } from "../form.ts";
 import { REC_SIZE } from "../insn.ts";
 import { importRuntime } from "../runtime.ts";
-import { condition } from "../semantics/flags.ts";
+import { condition, type FlagKind, lazyWords, setLazy } from "../semantics/flags.ts";
 import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
 import { SEMANTICS } from "../semantics/mod.ts";
 import type { CpuState } from "../state.ts";
-import { JitEmit, type RegisterUse } from "./emit_jit.ts";
+import { type ColdPaths, JitEmit } from "./emit_jit.ts";
 import type { RegionBlock } from "./region.ts";
 import { type Edge, planScopes } from "./scopes.ts";
 
@@ -224,6 +225,33 @@ class RegionCompiler {
   }
 }
 
+/** Cold-path functions of one module, defined as they are needed. */
+class ModuleColdPaths implements ColdPaths {
+  readonly #defined = new Map<string, number>();
+  constructor(readonly m: ModuleBuilder, readonly rt: Runtime) {}
+
+  storeFlags(kind: FlagKind, size: number): number {
+    const key = kind + size, t = size === 64 ? I64 : I32;
+    const known = this.#defined.get(key);
+    if (known !== undefined) return known;
+    const body = new FuncBody([t, t, t]), e = new Emit(this.rt, body);
+    const w = lazyWords(e, kind, size, X.local(t, 0), X.local(t, 1), X.local(t, 2));
+    setLazy(e, w.res, w.aux);
+    const f = this.m.func([t, t, t], [], body);
+    this.#defined.set(key, f);
+    return f;
+  }
+
+  /** A function that stores registers, and with `flags` the flag words, given as parameters. */
+  spill(registers: readonly number[], flags: boolean): number {
+    const params = registers.map(() => I64).concat(flags ? [I64, I32] : []);
+    const body = new FuncBody(params), e = new Emit(this.rt, body), n = registers.length;
+    registers.forEach((r, i) => e.store(64, X.c32(0), X.local(I64, i), L.GPR + r * 8));
+    if (flags) setLazy(e, X.local(I64, n), X.local(I32, n + 1));
+    return this.m.func(params, [], body);
+  }
+}
+
 /** Compiles a region to a module with one exported function "f". */
 export function compileRegion(
   s: CpuState,
@@ -231,28 +259,13 @@ export function compileRegion(
   tableSize: number,
   code64: boolean,
 ): Uint8Array {
-  let known: RegisterUse | null = null;
-  for (;;) {
-    const m = new ModuleBuilder();
-    m.tableType = m.type([I32, I32], []);
-    m.importTable = tableSize;
-    const e: JitEmit = new JitEmit(importRuntime(m), s, known);
-    new RegionCompiler(e, blocks, code64).emit();
-    if (known === null) {
-      known = e.use;
-      continue;
-    }
-    const whole = new Code();
-    e.prologue(whole);
-    whole.append(e.body.code);
-    m.export("f", m.func([I32, I32], [], withCode(e.body, whole)));
-    return m.encode();
-  }
-}
-
-/** The body's locals with other code. */
-function withCode(body: FuncBody, code: Code): FuncBody {
-  body.code.bytes = code.bytes;
-  body.code.length = code.length;
-  return body;
+  const m = new ModuleBuilder();
+  m.tableType = m.type([I32, I32], []);
+  m.importTable = tableSize;
+  const rt = importRuntime(m), cold = new ModuleColdPaths(m, rt);
+  const e = new JitEmit(rt, s, cold);
+  new RegionCompiler(e, blocks, code64).emit();
+  e.finish(cold.spill(e.written, false), cold.spill(e.written, true));
+  m.export("f", m.func([I32, I32], [], e.body));
+  return m.encode();
 }

@@ -7,7 +7,6 @@
  * @module
  */
 import * as L from "../../layout.ts";
-import type { Code } from "../../wasm/code.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { FuncBody, I32, I64 } from "../../wasm/module.ts";
@@ -26,19 +25,26 @@ interface Pending {
   r: Expr;
 }
 
-/** What an earlier pass found out about the region. */
-export interface RegisterUse {
-  /** Bit n: register n is read or written. */
-  used: number;
-  /** Bit n: register n is written. */
-  written: number;
-  /** Flags are written. */
+/** A place in the body where registers (and, with `flags`, the flag locals) are to be written to the state. */
+interface SpillPoint {
+  /** Offset in the body's code. */
+  at: number;
   flags: boolean;
+}
+
+/** Functions a region's module defines for its own cold paths. */
+export interface ColdPaths {
+  /** Function that stores the lazy words of a flag update to the state: (a, b, r) -> (). */
+  storeFlags(kind: FlagKind, size: number): number;
 }
 
 /** Emits one region. */
 export class JitEmit extends Emit {
-  readonly use: RegisterUse = { used: 0, written: 0, flags: false };
+  /** Bit n: register n is written somewhere in the region. */
+  #written = 0;
+  /** Flags are written somewhere in the region. */
+  #flagsWritten = false;
+  readonly #spills: SpillPoint[] = [];
   #regs: (Expr | null)[] = new Array(16).fill(null);
   readonly #res: Expr;
   readonly #aux: Expr;
@@ -49,8 +55,7 @@ export class JitEmit extends Emit {
   /** What `jumpLinked` does here. */
   onLink: (slot: number, rip: Expr) => void = () => {};
 
-  /** @param known register use found by an earlier pass over the same code; null in that pass */
-  constructor(rt: Runtime, readonly s: CpuState, readonly known: RegisterUse | null) {
+  constructor(rt: Runtime, readonly s: CpuState, readonly cold: ColdPaths) {
     super(rt, new FuncBody([I32, I32]));
     this.#res = X.local(I64, this.body.local(I64));
     this.#aux = X.local(I32, this.body.local(I32));
@@ -63,22 +68,38 @@ export class JitEmit extends Emit {
     this.rec = X.c32(rec);
   }
 
-  /** Loads what the region uses from the state; goes in front of the body. */
-  prologue(into: Code): void {
-    const body = this.body.code;
-    const save = { bytes: body.bytes, length: body.length };
-    body.bytes = into.bytes;
-    body.length = into.length;
+  /**
+   * The whole function: what the region uses is loaded from the state, then the body, with each spill point filled in
+   * now that it is known which registers the region writes.
+   * @param spill index of the function that stores what `spillTypes` says
+   */
+  finish(spillRegisters: number, spillAll: number): void {
+    const { body } = this, code = body.code.view().slice();
+    body.code.length = 0;
     for (let n = 0; n < 16; n++) {
       if (this.#regs[n]) this.set(this.#regs[n]!, X.load(64, X.c32(0), L.GPR + n * 8));
     }
     this.set(this.#res, X.load(64, X.c32(0), L.LF_RES));
     this.set(this.#aux, X.load(32, X.c32(0), L.LF_AUX));
     this.set(this.#tlb, X.load(32, X.c32(0), L.TLB_BASE));
-    into.bytes = body.bytes;
-    into.length = body.length;
-    body.bytes = save.bytes;
-    body.length = save.length;
+    let from = 0;
+    for (const p of this.#spills) {
+      body.code.raw(code.subarray(from, p.at));
+      from = p.at;
+      const flags = p.flags && this.#flagsWritten;
+      if (this.#written === 0 && !flags) continue;
+      for (let n = 0; n < 16; n++) if (this.#written >> n & 1) this.push(this.#regs[n]!);
+      if (flags) {
+        this.push(this.#res);
+        this.push(this.#aux);
+      }
+      this.call(flags ? spillAll : spillRegisters);
+    }
+    body.code.raw(code.subarray(from));
+  }
+  /** Registers the region writes, ascending: parameters of the spill functions. */
+  get written(): number[] {
+    return Array.from({ length: 16 }, (_, n) => n).filter((n) => this.#written >> n & 1);
   }
 
   // ---- the record ----
@@ -114,7 +135,6 @@ export class JitEmit extends Emit {
 
   /** Local of a register. */
   #reg(n: number): Expr {
-    this.use.used |= 1 << n;
     return this.#regs[n] ??= X.local(I64, this.body.local(I64));
   }
   #isMutable(e: Expr): boolean {
@@ -134,7 +154,7 @@ export class JitEmit extends Emit {
   }
   #put(byteOffset: number, size: number, v: Expr): void {
     const n = byteOffset >> 3, r = this.#reg(n);
-    this.use.written |= 1 << n;
+    this.#written |= 1 << n;
     if (size === 64) return this.set(r, v);
     if (size === 32) return this.set(r, X.extU(v));
     const shift = byteOffset & 1 ? 8 : 0, mask = size === 16 ? 0xffff : 0xff;
@@ -195,14 +215,14 @@ export class JitEmit extends Emit {
   }
   override setState(size: number, offset: number, value: Expr): void {
     if (offset === L.LF_RES || offset === L.LF_AUX) {
-      this.use.flags = true;
+      this.#flagsWritten = true;
       this.settleFlags();
       return this.set(offset === L.LF_RES ? this.#res : this.#aux, value);
     }
     super.setState(size, offset, value);
   }
   override deferFlags(kind: FlagKind, size: number, a: Expr, b: Expr, r: Expr): boolean {
-    this.use.flags = true;
+    this.#flagsWritten = true;
     this.#pending = { kind, size, a, b, r };
     return true;
   }
@@ -304,16 +324,9 @@ export class JitEmit extends Emit {
 
   /** Writes locals to the state; what is pending stays pending. */
   spill(): void {
-    const written = this.known ? this.known.written : 0xffff & this.use.written;
-    for (let n = 0; n < 16; n++) {
-      if (written >> n & 1) this.store(64, X.c32(0), this.#reg(n), L.GPR + n * 8);
-    }
-    if (this.known && !this.known.flags) return;
-    let res = this.#res, aux = this.#aux;
     const p = this.#pending;
-    if (p !== null) ({ res, aux } = lazyWords(this, p.kind, p.size, p.a, p.b, p.r));
-    this.store(64, X.c32(0), res, L.LF_RES);
-    this.store(32, X.c32(0), aux, L.LF_AUX);
+    if (p !== null) this.call(this.cold.storeFlags(p.kind, p.size), p.a, p.b, p.r);
+    this.#spills.push({ at: this.body.code.length, flags: p === null });
   }
 
   // ---- scopes of the region ----
