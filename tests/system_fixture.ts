@@ -50,6 +50,7 @@ export class TestCore implements Core {
       vmmcall: refuse,
       hlt: refuse,
       tsc: refuse,
+      interruptBlocked: () => {},
       interruptAck: refuse,
       readTpr: refuse,
       writeTpr: refuse,
