@@ -51,7 +51,7 @@ export interface EngineOptions {
   jitThreshold?: number;
 }
 /** Used when a caller does not choose. */
-export const DEFAULT_JIT_THRESHOLD = 0;
+export const DEFAULT_JIT_THRESHOLD = 2000;
 
 /** See `core/api.ts`. */
 export class RetrovisorMachine implements Machine {
