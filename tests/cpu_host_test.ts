@@ -7,33 +7,54 @@ import type { Bits } from "./fidelity/disasm.ts";
 import { EVERYDAY_GROUPS, type Group } from "./fidelity/forms.ts";
 import { makeCase } from "./fidelity/generate.ts";
 import { GuestExec } from "./fidelity/guestexec.ts";
-import { report, runCampaign, summary } from "./fidelity/hostdiff.ts";
+import { type Campaign, type CampaignOptions, report, runCampaign, summary } from "./fidelity/hostdiff.ts";
 import { hostAvailable, HostExec } from "./fidelity/protocol.ts";
 
 const ignore = !hostAvailable();
 const CASES_PER_GROUP = 6000;
+
+/** Runs cases and fails on the first on which the two disagree. */
+async function agree(
+  engine: GuestExec,
+  options: Partial<CampaignOptions> & Pick<CampaignOptions, "groups">,
+): Promise<Campaign> {
+  const host = new HostExec();
+  try {
+    const campaign = await runCampaign(engine, host, {
+      seed: 20_260_701,
+      maxCases: CASES_PER_GROUP,
+      maxMs: 60_000,
+      maxMismatches: 1,
+      ...options,
+    });
+    const [first] = campaign.mismatches;
+    assert(first === undefined, first && report(campaign.seed, first));
+    assertEquals(campaign.cases, options.maxCases ?? CASES_PER_GROUP, summary(campaign));
+    return campaign;
+  } finally {
+    await host.close();
+  }
+}
 
 for (const group of EVERYDAY_GROUPS) {
   Deno.test({
     name: `cpu agrees with the host processor on ${group} instructions`,
     ignore,
     async fn() {
-      const host = new HostExec(), engine = new GuestExec();
-      try {
-        const campaign = await runCampaign(engine, host, {
-          seed: 20_260_701,
-          groups: new Set<Group>([group]),
-          maxCases: CASES_PER_GROUP,
-          maxMs: 30_000,
-          maxMismatches: 1,
-        });
-        const [first] = campaign.mismatches;
-        assert(first === undefined, first && report(campaign.seed, first));
-        assertEquals(campaign.cases, CASES_PER_GROUP, summary(campaign));
-        assertEquals(campaign.completed.size > 0, group !== "invalid", summary(campaign));
-      } finally {
-        await host.close();
-      }
+      const campaign = await agree(new GuestExec(), { groups: new Set<Group>([group]) });
+      assertEquals(campaign.completed.size > 0, group !== "invalid", summary(campaign));
+    },
+  });
+}
+
+for (const threshold of [1, 7]) {
+  Deno.test({
+    name: `compiled loops agree with the host processor when blocks are compiled after ${threshold} runs`,
+    ignore,
+    async fn() {
+      const engine = new GuestExec(undefined, threshold);
+      await agree(engine, { groups: new Set<Group>(["int", "x87", "mmx"]), loops: true, maxCases: 1000 });
+      assert(engine.regions > 500, `only ${engine.regions} regions were compiled`);
     },
   });
 }

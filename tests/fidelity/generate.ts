@@ -49,7 +49,7 @@ export interface GeneratedCase {
 const ICED_FLAGS = [0x800, 0x80, 0x40, 0x10, 0x1, 0x4, 0x400, 0x200, 0x40000];
 
 /** RFLAGS bits that are undefined after the decoded instruction, whatever its operands. */
-function undefinedFlagsOf(i: Instruction): number {
+export function undefinedFlagsOf(i: Instruction): number {
   let flags = 0;
   ICED_FLAGS.forEach((bit, n) => {
     if (i.rflagsUndefined >>> n & 1) flags |= bit;
@@ -192,10 +192,10 @@ function randomPatches(r: Random, gpr: BigUint64Array, mode: Mode): TestCase["pa
 }
 
 /** x87 functions accurate to one unit in the last place (SDM volume 1, 8.3.10). */
-const TRANSCENDENTAL = /^(Fsin|Fcos|Fsincos|Fptan|Fpatan|Fyl2x|Fyl2xp1|F2xm1)$/;
+export const TRANSCENDENTAL = /^(Fsin|Fcos|Fsincos|Fptan|Fpatan|Fyl2x|Fyl2xp1|F2xm1)$/;
 
 /** Instructions that store or load the x87 pointers. */
-const STORES_POINTERS = /^(Fn?stenv|Fn?save|Fxsave|Fldenv|Frstor|Fxrstor)/;
+export const STORES_POINTERS = /^(Fn?stenv|Fn?save|Fxsave|Fldenv|Frstor|Fxrstor)/;
 
 /** Forms by mode and groups, and their cached lists. */
 const selections = new Map<string, CodeForm[]>();

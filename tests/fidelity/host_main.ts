@@ -17,6 +17,9 @@ export interface HostOptions {
   groups: string;
   show: number;
   strict: boolean;
+  loops: boolean;
+  /** How often a block runs before it is compiled; 0: everything is interpreted. */
+  jit: number;
 }
 
 /** Runs a campaign and prints what it found; returns the exit code. */
@@ -31,7 +34,7 @@ export async function hostMain(o: HostOptions): Promise<number> {
     console.error("Cannot run the host differential test: it needs Linux on x86-64 and gcc");
     return 2;
   }
-  const host = new HostExec(), engine = new GuestExec();
+  const host = new HostExec(), engine = new GuestExec(undefined, o.jit);
   try {
     const one = o.only >= 0;
     const campaign = await runCampaign(engine, host, {
@@ -42,8 +45,10 @@ export async function hostMain(o: HostOptions): Promise<number> {
       maxMs: o.seconds * 1000,
       maxMismatches: Infinity,
       strict: o.strict,
+      loops: o.loops,
     });
     await print(campaign, engine, host, o.show);
+    if (o.jit) console.log(`${engine.regions} regions compiled`);
     return campaign.mismatches.length ? 1 : 0;
   } finally {
     await host.close();

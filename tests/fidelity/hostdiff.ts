@@ -6,6 +6,7 @@
 import { compareResults, describeCase } from "./compare.ts";
 import type { Group } from "./forms.ts";
 import { type GeneratedCase, makeCase } from "./generate.ts";
+import { makeLoop } from "./loops.ts";
 import { DID_NOT_END, HostExec, type TestCase, type TestResult } from "./protocol.ts";
 
 /** Whatever runs a case like hostexec does. */
@@ -39,6 +40,8 @@ export interface CampaignOptions {
   maxCases: number;
   maxMs: number;
   maxMismatches: number;
+  /** Small loops instead of single instructions: for engines that compile what is hot. */
+  loops?: boolean;
   /** Compare flags that the manual leaves undefined, too. */
   strict?: boolean;
   /** Called now and then. */
@@ -56,7 +59,8 @@ export async function runCampaign(engine: Engine, host: HostExec, o: CampaignOpt
   ) {
     const batch: GeneratedCase[] = [];
     const size = Math.min(BATCH, o.maxCases - campaign.cases);
-    for (let i = 0; i < size; i++) batch.push(makeCase(o.seed, first + campaign.cases + i, o.groups));
+    const make = o.loops ? makeLoop : makeCase;
+    for (let i = 0; i < size; i++) batch.push(make(o.seed, first + campaign.cases + i, o.groups));
     const expected = await host.run(batch.map((c) => c.test));
     for (let i = 0; i < size; i++) {
       const made = o.strict ? { ...batch[i], undefinedFlags: 0 } : batch[i];

@@ -18,6 +18,8 @@ Usage: deno task fidelity MODE [OPTION]...
     --groups LIST     int,x87,mmx,fxsr,sse,sse2,sse3,ssse3,sse4,invalid (default: int,invalid)
     --show N          mismatches to print, one per mnemonic (default: 10)
     --strict          compare undefined flags too
+    --loops           small loops instead of single instructions
+    --jit N           compile blocks that ran N times (default: 0, interpret everything)
 
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
@@ -26,9 +28,9 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict"],
-    string: ["seconds", "seed", "case", "groups", "show", "xtf", "only"],
-    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10" },
+    boolean: ["help", "host", "strict", "loops"],
+    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only"],
+    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0" },
   });
   if (options.help) {
     console.log(HELP);
@@ -42,6 +44,8 @@ export async function main(args: string[]): Promise<number> {
       groups: options.groups,
       show: Number(options.show),
       strict: options.strict,
+      loops: options.loops,
+      jit: Number(options.jit ?? 0),
     });
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "");

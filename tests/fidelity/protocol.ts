@@ -60,7 +60,7 @@ export interface TestResult {
   missing?: string;
 }
 
-const CASE_SIZE = 880, RESULT_SIZE = 688, CHANGE_SIZE = 12, MAX_CASES = 8192;
+const CASE_SIZE = 1008, RESULT_SIZE = 688, CHANGE_SIZE = 12, MAX_CASES = 8192;
 /** SIGALRM: the case ran into the time limit. */
 const SIGALRM = 14;
 /** Vector of a result whose case did not end. */
@@ -101,9 +101,9 @@ export function encodeCases(cases: readonly TestCase[]): Uint8Array {
     out.set(c.fx, at + 144);
     out.set(c.code, at + 656);
     c.patches.forEach((p, i) => {
-      view.setUint16(at + 720 + i * 20, p.offset, true);
-      view.setUint16(at + 722 + i * 20, p.bytes.length, true);
-      out.set(p.bytes, at + 724 + i * 20);
+      view.setUint16(at + 848 + i * 20, p.offset, true);
+      view.setUint16(at + 850 + i * 20, p.bytes.length, true);
+      out.set(p.bytes, at + 852 + i * 20);
     });
   });
   return out;

@@ -60,7 +60,7 @@ struct test_case {
     uint64_t rflags; /* AC, OF, DF, TF, SF, ZF, AF, PF, CF are loaded */
     uint64_t gpr[16]; /* RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8..R15 */
     uint8_t fx[512]; /* FXSAVE64 image (MXCSR and XMM included) */
-    uint8_t code[64];
+    uint8_t code[192];
     struct patch patches[PATCHES];
 };
 
