@@ -223,8 +223,9 @@ function attempt(r: Random, mode: Mode, groups: ReadonlySet<Group>): GeneratedCa
     if (mode === 16 && /_rel32/.test(Code[decoded.code])) return null;
     const pointers = STORES_POINTERS.test(Mnemonic[decoded.mnemonic]);
     if (pointers && n > 0) return null;
-    // 16-bit addresses would wrap inside the area.
-    if (pointers && mode !== 64 && (mode === 16) !== b.bytes.includes(0x67)) return null;
+    // Narrow addresses would wrap inside the area; FXSAVE's many checks have an order of their own through CS.
+    if (pointers && (mode === 16) !== b.bytes.includes(0x67)) return null;
+    if (pointers && b.bytes.includes(0x2e)) return null;
     undefinedFlags = undefinedFlagsOf(decoded);
     mnemonic = Mnemonic[decoded.mnemonic];
     if (form.group === "mmx" || /_mm(_|$)/.test(form.name)) mmx = true;

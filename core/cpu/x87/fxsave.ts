@@ -97,7 +97,7 @@ function restoreXmm(c: Core, la: number): void {
 
 /** Linear address of an area of at most a page, aligned: #GP(0) when it is not, or #AC(0) where that applies. */
 function area(c: Core, i: Insn, bytes: number, alignment: number, write: boolean): number {
-  linearOf(c, i, c.s.code64 ? 1 : bytes, write); // limits come before alignment, the canonical end after it
+  linearOf(c, i, c.s.code64 ? 1 : 4, write); // the start is checked before alignment, the end after it
   const low = linearLow(c, i);
   if (low % alignment !== 0) raise(c.mmu.misaligned(low, 4) ? Vec.AC : Vec.GP, 0);
   const la = linearOf(c, i, bytes, write), last = c.mmu.next(la, bytes - 1);
