@@ -45,7 +45,16 @@ export const GROUPS: readonly Group[] = [
 ];
 
 /** Groups that our processor implements, tested every day. */
-export const EVERYDAY_GROUPS: readonly Group[] = ["int", "x87", "mmx", "fxsr", "invalid"];
+export const EVERYDAY_GROUPS: readonly Group[] = [
+  "int",
+  "x87",
+  "mmx",
+  "fxsr",
+  "sse",
+  "sse2",
+  "sse3",
+  "invalid",
+];
 
 /** Group of a `CpuidFeature` name; features that are not here are never generated. */
 export const GROUP_OF_FEATURE: Record<string, Group> = {

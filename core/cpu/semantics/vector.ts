@@ -8,8 +8,9 @@
  */
 import * as L from "../../layout.ts";
 import { type Emit, I32, SF_REC_SEG, SF_WRITE, V128 } from "../emit.ts";
-import type { Form, Operand, Semantic } from "../form.ts";
+import type { AddrKind, Form, Operand, Semantic } from "../form.ts";
 import { REC } from "../insn.ts";
+import { Seg } from "../state.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 
@@ -43,11 +44,23 @@ function commitMmx(e: Emit, f: Form): void {
   e.setState(32, L.FSW, X.and(e.state(32, L.FSW), X.c32(~0x3800)));
 }
 
-/** Raises #GP(0) unless a linear address is a multiple of 16. */
-function aligned(e: Emit, la: Expr): Expr {
-  const a = e.let(la);
-  e.unlikely(X.and(X.wrap(a), X.c32(15)), () => e.fault(13, 0));
-  return a;
+/**
+ * Linear address of a 16-byte memory operand; `check`: #GP(0) unless it is a multiple of 16, before segment limits are
+ * looked at.
+ */
+export function address16(e: Emit, kind: AddrKind, flags: number, check: boolean): Expr {
+  if (!check) return e.ea(kind, 16 | flags);
+  const refuse = (low: Expr) => e.unlikely(X.and(low, X.c32(15)), () => e.fault(13, 0));
+  if (kind === "G") {
+    const seg = e.field8(REC.SEG), code64 = X.eq(X.and(e.state(32, L.MODE), X.c32(3)), X.c32(2));
+    const flat = X.and(code64, X.ltU(seg, X.c32(Seg.FS * L.SEG_SIZE)));
+    const base = X.select(flat, X.c32(0), X.load(32, seg, L.SEG + L.SEG_BASE));
+    refuse(X.add(X.wrap(e.offset()), base));
+    return e.ea(kind, 16 | flags);
+  }
+  const la = e.ea(kind, 16 | flags);
+  refuse(X.wrap(la));
+  return la;
 }
 
 /** An operand as 128 bits; MMX operands and 64-bit memory fill the low half. */
@@ -58,9 +71,8 @@ export function readVector(e: Emit, o: Operand, checkAlignment = true): Expr {
     case "mm":
       return e.let(new X.Expr(V128, 0xfd5d, [e.field8(o.at)], L.FPR));
     case "mem": {
-      const la = e.ea(o.addr, o.size >> 3);
-      if (o.size === 128) return e.memRead(128, checkAlignment ? aligned(e, la) : la, SF_REC_SEG);
-      const v = e.memRead(o.size, la, SF_REC_SEG);
+      if (o.size === 128) return e.memRead(128, address16(e, o.addr, 0, checkAlignment), SF_REC_SEG);
+      const v = e.memRead(o.size, e.ea(o.addr, o.size >> 3), SF_REC_SEG);
       return e.let(fromQword(X.extU(v)));
     }
     default:
@@ -170,8 +182,8 @@ const byteShift: Semantic = (e, f) => {
 const move16 = (check: boolean): Semantic => (e, f) => {
   const [dst, src] = f.ops;
   if (dst.k === "mem") {
-    const v = readVector(e, src), la = e.ea(dst.addr, 16 | SF_WRITE);
-    e.memWrite(128, check ? aligned(e, la) : la, v, SF_REC_SEG);
+    const v = readVector(e, src);
+    e.memWrite(128, address16(e, dst.addr, SF_WRITE, check), v, SF_REC_SEG);
   } else writeVector(e, f, dst, readVector(e, src, check));
   e.next();
 };
@@ -346,25 +358,25 @@ const pextrw: Semantic = (e, f) => {
   e.next();
 };
 
-/** MASKMOVDQU, MASKMOVQ: bytes whose mask bit is set go to [rDI]; a mask of zero touches nothing. */
+/** MASKMOVDQU, MASKMOVQ: bytes whose mask bit is set go to [rDI]; the others must be writable, too, as on current processors. */
 const maskmov: Semantic = (e, f) => {
   enterMmx(e, f);
+  commitMmx(e, f); // even when the store faults
   const v = f.ops[0] as { at: number } & Operand, m = f.ops[1] as { at: number } & Operand;
   const base = v.k === "mm" ? L.FPR : L.XMM, bytes = v.k === "mm" ? 8 : 16;
   const di = e.let(X.callX(X.c64(0).t, e.rt.getIndex, X.c32(7 * 8), e.field8(REC.ADDRSIZE)));
+  const unused = X.sub(X.c64(64), X.shl(X.extU(e.field8(REC.ADDRSIZE)), X.c64(3)));
+  const all = e.let(X.shrU(X.c64(-1), unused));
+  const at = (offset: number, size: number): Expr => {
+    const wrapped = X.and(X.add(di, X.c64(offset)), all);
+    return e.let(X.callX(X.c64(0).t, e.rt.segLinear, e.field8(REC.SEG), wrapped, X.c32(size | SF_WRITE)));
+  };
+  for (let part = bytes - 8; part >= 0; part -= 8) e.memProbeWrite(64, at(part, 8), SF_REC_SEG);
   for (let i = 0; i < bytes; i++) {
     e.if(X.and(X.load(8, e.field8(m.at), base + i), X.c32(0x80)), () => {
-      const la = X.callX(
-        X.c64(0).t,
-        e.rt.segLinear,
-        e.field8(REC.SEG),
-        X.add(di, X.c64(i)),
-        X.c32(1 | SF_WRITE),
-      );
-      e.memWrite(8, la, X.load(8, e.field8(v.at), base + i), SF_REC_SEG);
+      e.memWrite(8, at(i, 1), X.load(8, e.field8(v.at), base + i), SF_REC_SEG);
     });
   }
-  commitMmx(e, f);
   e.next();
 };
 

@@ -1,8 +1,9 @@
 /**
  * RCPPS and RSQRTPS: approximations with a relative error of at most 1.5 × 2^-12, without exceptions (Intel SDM
- * volume 2). Processors differ in the bits; this is ours on every host: the operand's significand truncated to its
- * first 12 bits (13 for the root), the result of their middle rounded to 14 bits. IEEE 754 operations on doubles,
- * exact on every host, do it. Denormal operands are zeros, tiny results become zeros, whatever MXCSR says.
+ * volume 2). Processors differ in the bits; these are those of Intel's current ones, on every host: the exact value for
+ * the middle of the numbers that share the operand's first 11 fraction bits (for the root: the lowest exponent bit and
+ * the first 10), as a multiple of 2^-13 (result in [½, 1]). Denormal operands are zeros, tiny results become zeros, whatever
+ * MXCSR says.
  *
  * @module
  */
@@ -10,17 +11,11 @@ import type { Words } from "./arith.ts";
 
 const F = new Float32Array(1), W = new Uint32Array(F.buffer);
 
-/** The number in the middle of those that share the first `bits` bits of the significand. */
-function middle(w: number, bits: number): number {
-  const low = 24 - bits;
-  W[0] = w & -(1 << low) | 1 << (low - 1);
-  return F[0];
-}
-
-function store(value: number, out: Words, oi: number): void {
-  F[0] = value;
-  W[0] = (W[0] + 0x200) & ~0x3ff; // 14 bits
-  out[oi] = W[0] & 0x7f80_0000 ? W[0] : W[0] & 0x8000_0000;
+/** Stores value (in [½, 1]) rounded to a multiple of 2^-13, times a power of two. */
+function store(value: number, sign: number, exponent: number, out: Words, oi: number): void {
+  F[0] = Math.floor(value * 8192 + 0.5) / 8192;
+  const w = W[0] + exponent * 0x80_0000;
+  out[oi] = sign + (w >= 0x80_0000 ? w : 0);
 }
 
 /** A special operand's result written; false for a normal number. */
@@ -36,10 +31,16 @@ function special(w: number, root: boolean, out: Words, oi: number): boolean {
 
 /** out[oi] = about 1 / y[yi]. */
 export function reciprocal(y: Words, yi: number, out: Words, oi: number): void {
-  if (!special(y[yi], false, out, oi)) store(1 / middle(y[yi], 12), out, oi);
+  const w = y[yi];
+  if (special(w, false, out, oi)) return;
+  const middle = 1 + ((w >>> 12 & 0x7ff) + 0.5) / 2048;
+  store(1 / middle, w & 0x8000_0000, 127 - (w >>> 23 & 0xff), out, oi);
 }
 
 /** out[oi] = about 1 / √y[yi]. */
 export function reciprocalRoot(y: Words, yi: number, out: Words, oi: number): void {
-  if (!special(y[yi], true, out, oi)) store(1 / Math.sqrt(middle(y[yi], 13)), out, oi);
+  const w = y[yi];
+  if (special(w, true, out, oi)) return;
+  const exponent = (w >>> 23) - 127, middle = 1 + ((w >>> 13 & 0x3ff) + 0.5) / 1024;
+  store(1 / Math.sqrt(exponent & 1 ? 2 * middle : middle), 0, -(exponent >> 1), out, oi);
 }
