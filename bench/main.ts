@@ -16,7 +16,8 @@ const HELP = `Compare the speed of Retrovisor with its peers on the same guest i
 Usage: deno task bench [OPTION]...
 
   --kernels LIST   workloads, comma-separated (default: ${KERNELS.map((k) => k.name)})
-  --peers LIST     self, v86, qemu, qemu-icount (default: self,v86)
+  --peers LIST     self (as configured), interpreter, jit, record (self, recording), v86, qemu, qemu-icount
+                   (default: self,record,v86)
   --paging MODE    off, 4k or 4m (default: 4k)
   --runs N         fresh processes per peer and kernel (default: 3)
   --reps N         repetitions of the workload in each (default: 8)
@@ -26,6 +27,9 @@ Usage: deno task bench [OPTION]...
 /** Arguments of `deno run -A` per peer; the image comes second. */
 const PEERS: Record<string, string[]> = {
   self: ["peer_self.ts"],
+  interpreter: ["peer_self.ts", "--jit", "0"],
+  jit: ["peer_self.ts", "--jit", "400"],
+  record: ["peer_self.ts", "--record", "FOLDER"],
   v86: ["peer_v86.ts"],
   qemu: ["peer_qemu.ts"],
   "qemu-icount": ["peer_qemu.ts", "-icount", "shift=0"],
@@ -43,7 +47,7 @@ interface Row {
 
 /** Runs a peer once in a fresh process. */
 async function runPeer(peer: string, image: string): Promise<PeerRun> {
-  const [script, ...options] = PEERS[peer];
+  const [script, ...options] = PEERS[peer].map((o) => o === "FOLDER" ? `${image}-${Math.random()}.trace` : o);
   const path = new URL(script, import.meta.url).pathname;
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", path, image, ...options],
@@ -122,7 +126,7 @@ export async function main(args: string[]): Promise<number> {
     boolean: ["help"],
     default: {
       kernels: KERNELS.map((k) => k.name).join(),
-      peers: "self,v86",
+      peers: "self,record,v86",
       paging: "4k",
       runs: "3",
       reps: "8",

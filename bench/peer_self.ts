@@ -1,14 +1,18 @@
 /**
- * Runs one image on Retrovisor: `deno run -A bench/peer_self.ts IMAGE` prints a `PeerRun` as JSON.
+ * Runs one image on Retrovisor: `deno run -A bench/peer_self.ts IMAGE [--jit N] [--record FOLDER]` prints a `PeerRun` as
+ * JSON.
  *
  * @module
  */
-import { DEFAULT_CONFIG, type MachineConfig } from "../core/config.ts";
-import type { Observer } from "../core/exits.ts";
-import { NoInputs } from "../core/inputs.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import type { Machine } from "../core/api.ts";
+import { DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "../core/config.ts";
+import { type Inputs, NoInputs } from "../core/inputs.ts";
 import { createMachine } from "../core/machine.ts";
+import { record, runUnrecorded } from "../replay/runner.ts";
 import { Stopwatch } from "./peer.ts";
 
+const options = parseArgs(Deno.args, { string: ["jit", "record"] });
 const config: MachineConfig = {
   ...DEFAULT_CONFIG,
   name: "bench",
@@ -17,21 +21,19 @@ const config: MachineConfig = {
   xen: false,
   platform: "pc",
 };
+const engine = options.jit === undefined ? {} : { jitThreshold: Number(options.jit) };
 const watch = new Stopwatch();
-const observer: Observer = {
-  onExit() {},
-  onHypercall() {},
-  onInterrupt() {},
-  onInput() {},
-  onConsole(icount, _timeNs, device, bytes) {
+const runOptions = {
+  createMachine: (c: MachineConfig, images: GuestImage[], inputs: Inputs): Machine =>
+    createMachine(c, images, inputs, engine),
+  onConsole(device: string, bytes: Uint8Array, icount: number) {
     if (device === "port-e9") { for (const b of bytes) watch.put(b, icount); }
   },
 };
-const bytes = Deno.readFileSync(Deno.args[0]);
-const machine = createMachine(config, [{ role: "kernel", name: "bench", bytes }], new NoInputs());
-machine.observer = observer;
-while (machine.runUntil(Number.MAX_SAFE_INTEGER) === "limit");
-if (!watch.done) {
-  throw new Error(`Cannot time the guest: ${machine.outcome?.message ?? "it waits for input"}`);
-}
+const image = String(options._[0]);
+const images = [{ role: "kernel", name: "bench", bytes: Deno.readFileSync(image) }];
+const result = options.record === undefined
+  ? await runUnrecorded(config, images, new NoInputs(), runOptions)
+  : await record(config, images, new NoInputs(), options.record, runOptions);
+if (!watch.done) throw new Error(`Cannot time the guest: ${result.outcome.message}`);
 console.log(JSON.stringify(watch.run));
