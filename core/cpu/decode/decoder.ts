@@ -474,7 +474,7 @@ export class Decoder {
     view.setInt32(at + REC.RIP_HI, Math.floor(rip / 0x1_0000_0000) | 0, true);
     u8[at + REC.OPSIZE] = this.opsize >> 3;
     u8[at + REC.ADDRSIZE] = c.asize >> 3;
-    let op = e.sys >= 0 ? e.sys : 0;
+    let op = e.sys >= 0 ? e.sys : e.fallsBack ? OP_SSE_FP : 0;
     if (c.isMem) op |= OPF_MEM;
     if (this.#repPrefix === 0xf3) op |= OPF_REP;
     else if (this.#repPrefix === 0xf2) op |= OPF_REPNE;
@@ -495,7 +495,7 @@ export class Decoder {
       if (!this.context.code64) target = this.opsize === 16 ? target & 0xffff : target >>> 0;
       ilo = target | 0;
       ihi = Math.floor(target / 0x1_0000_0000) | 0;
-    } else if (e.sys === OP_SSE_FP) {
+    } else if (e.sys === OP_SSE_FP || e.fallsBack) {
       const prefix = this.#repPrefix === 0xf3 ? 2 : this.#repPrefix === 0xf2 ? 3 : this.#prefix66 ? 1 : 0;
       ihi = this.#opcode | prefix << 8 | this.#map << 12;
     } else if (e.sys === OP_X87) ilo = this.#opcode | this.#modrm << 8;

@@ -23,6 +23,8 @@ export interface Entry {
   /** CPUID feature needed, or "". `otherwise` is the name used without it, or "" for #UD. */
   feature: string;
   otherwise: string;
+  /** Generated code may leave it to the system operation "sse_fp" (flag `fp`). */
+  fallsBack: boolean;
   /** "sse" or "mmx" when the entry has operands of that kind, else "". */
   vector: "" | "sse" | "mmx";
   /** Handler indexes by form variant, filled by the decoder as it meets them. */
@@ -63,6 +65,7 @@ export function parseEntry(line: string): Entry | null {
     imm,
     feature,
     otherwise,
+    fallsBack: flags.has("fp"),
     vector: operands.some((o) => /^[VWU]/.test(o))
       ? "sse"
       : operands.some((o) => /^[PQN]/.test(o))

@@ -13,6 +13,8 @@ import { shifts } from "./shift.ts";
 import { stack } from "./stack.ts";
 import { strings } from "./strings.ts";
 import { vector } from "./vector.ts";
+import { vectorConvert } from "./vector_convert.ts";
+import { vectorFp } from "./vector_fp.ts";
 
 /** Semantic functions by the name that decode tables use. */
 export const SEMANTICS: Readonly<Record<string, Semantic>> = {
@@ -25,4 +27,6 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...stack,
   ...strings,
   ...vector,
+  ...vectorConvert,
+  ...vectorFp,
 };
