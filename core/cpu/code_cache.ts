@@ -23,6 +23,11 @@ const BLOCK_BYTES = 8 + (BLOCK_MAX + 1) * REC_SIZE;
 /** Blocks that run once (truncated, alone, page-crossing) are built here. */
 const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
 
+/** Byte offset in a jump cache of the entry for a RIP. */
+export function jumpCacheOffset(ripLo: number, ripHi: number): number {
+  return ((ripLo ^ (ripLo >>> 12 | ripHi << 20)) & (L.JUMP_CACHE_ENTRIES - 1)) * 16;
+}
+
 /** The blocks of one physical page. */
 class CodePage {
   /** Record address, or several, by offset in page + mode × 4096. */
@@ -137,6 +142,21 @@ export class CodeCache {
     v.setUint32(first + REC.HANDLER, this.#profile, true);
   }
 
+  /** How often a counted block has run; Infinity for one that is not counted (any more). */
+  heat(first: number): number {
+    const v = this.#view;
+    if (v.getUint32(first + REC.HANDLER, true) !== this.#profile) return Infinity;
+    return Math.min(this.threshold, 0xffff) - (v.getUint32(first - 8, true) >>> 16);
+  }
+
+  /** Starts a block's count again: it has become part of compiled code, and may never be entered by itself. */
+  recount(first: number): void {
+    const v = this.#view;
+    if (v.getUint32(first + REC.HANDLER, true) !== this.#profile) return;
+    const own = v.getUint32(first - 8, true) & 0xffff;
+    v.setUint32(first - 8, own | Math.min(this.threshold, 0xffff) << 16, true);
+  }
+
   /** Lets a block be interpreted without counting. */
   uncount(first: number): void {
     const v = this.#view;
@@ -153,25 +173,34 @@ export class CodeCache {
       : v.getUint32(rec + REC.HANDLER, true);
   }
 
-  /** Record of the decoded block at a RIP in the page and mode of the block at `from`; 0 when there is none. */
-  find(from: number, ripLo: number, ripHi: number): number {
-    const { i32 } = this.s, fromLo = i32[(from + REC.RIP_LO) >> 2];
-    if (i32[(from + REC.RIP_HI) >> 2] !== ripHi || fromLo >>> 12 !== ripLo >>> 12) return 0;
-    const here = this.#pageOf;
+  /**
+   * Record of the decoded block at a RIP in the mode of the block at `from`; 0 when none is known. In another page only
+   * what the jump cache knows counts: its mapping holds now.
+   */
+  find(_from: number, ripLo: number, ripHi: number): number {
+    const { i32 } = this.s, here = this.#pageOf;
     if (here === null) return 0;
+    const inPage = ripHi === here.ripHi && ripLo >>> 12 === here.ripLo >>> 12;
+    if (!inPage) return this.#cachedJump(ripLo, ripHi, here.mode);
     const list = here.page.blocks.get((here.offset + ripLo - here.ripLo & 0xfff) + here.mode * PAGE_SIZE);
     return list?.find((rec) =>
       i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi
     ) ?? 0;
   }
-  #pageOf: { page: CodePage; offset: number; ripLo: number; mode: number } | null = null;
+
+  #cachedJump(ripLo: number, ripHi: number, mode: number): number {
+    const { i32 } = this.s, at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(ripLo, ripHi)) >> 2;
+    return i32[at] === ripLo && i32[at + 1] === ripHi && i32[at + 3] === mode ? i32[at + 2] : 0;
+  }
+  #pageOf: { page: CodePage; offset: number; ripLo: number; ripHi: number; mode: number } | null = null;
 
   /** Prepares `find` for the blocks around a RIP that is about to be executed. */
   locate(rip: number): void {
     const { gpa } = this.mmu.fetchHost(this.linear(rip));
     const page = this.#pages.get(Math.floor(gpa / PAGE_SIZE));
     const mode = this.s.i32[L.MODE >> 2];
-    this.#pageOf = page ? { page, offset: gpa % PAGE_SIZE, ripLo: rip | 0, mode } : null;
+    const ripHi = Math.floor(rip / 0x1_0000_0000) | 0;
+    this.#pageOf = page ? { page, offset: gpa % PAGE_SIZE, ripLo: rip | 0, ripHi, mode } : null;
   }
 
   /** RIP in a record, as far as differences inside a page need it. */

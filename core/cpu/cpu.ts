@@ -6,7 +6,7 @@
 import * as L from "../layout.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
-import { CodeCache } from "./code_cache.ts";
+import { CodeCache, jumpCacheOffset } from "./code_cache.ts";
 import { type Core, STACK_SHADOW } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 import { allForms, Decoder } from "./decode/decoder.ts";
@@ -200,8 +200,7 @@ export class Cpu implements Core {
   /** Puts a block into the jump cache. */
   #remember(rip: number, rec: number): void {
     const { i32 } = this.s, lo = rip | 0, hi = Math.floor(rip / 0x1_0000_0000) | 0;
-    const index = (lo ^ (lo >>> 12 | hi << 20)) & (L.JUMP_CACHE_ENTRIES - 1);
-    const at = (i32[L.JC_BASE >> 2] + index * 16) >> 2;
+    const at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(lo, hi)) >> 2;
     i32[at] = lo;
     i32[at + 1] = hi;
     i32[at + 2] = rec;

@@ -8,14 +8,14 @@ import { FuncBody, I32, I64, ModuleBuilder } from "../../wasm/module.ts";
 import { Emit, type Runtime } from "../emit.ts";
 import * as L from "../../layout.ts";
 import type { Form } from "../form.ts";
-import { REC_SIZE } from "../insn.ts";
+import { REC, REC_SIZE } from "../insn.ts";
 import { importRuntime } from "../runtime.ts";
 import { condition, type FlagKind, lazyWords, setLazy } from "../semantics/flags.ts";
 import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
 import { SEMANTICS } from "../semantics/mod.ts";
 import type { CpuState } from "../state.ts";
 import { type ColdPaths, JitEmit } from "./emit_jit.ts";
-import type { RegionBlock } from "./region.ts";
+import { type RegionBlock, RETURN } from "./region.ts";
 import { type Edge, planScopes } from "./scopes.ts";
 
 /** Semantic functions that keep to the `Emit` interface in a way the compiler can follow. */
@@ -113,6 +113,17 @@ const SETS_FLAGS = new Set(["add", "or", "and", "sub", "xor", "cmp", "test", "ne
 /** Instructions that neither read nor set flags nor leave, without a memory operand. */
 const IGNORES_FLAGS = new Set(["mov", "movzx", "movsx", "lea", "nop", "not", "bswap", "cbw", "cwd", "xchg"]);
 
+/** RIP of a record. */
+function ripOf(s: CpuState, rec: number): X.Expr {
+  return X.c64w(s.view.getInt32(rec + REC.RIP_LO, true), s.view.getInt32(rec + REC.RIP_HI, true));
+}
+/** True when two blocks lie in one page: whoever executes the one may go on to the other. */
+function samePage(s: CpuState, a: RegionBlock, b: RegionBlock): boolean {
+  const page = (r: number) => s.u32[(r + REC.RIP_LO) >> 2] >>> 12,
+    hi = (r: number) => s.i32[(r + REC.RIP_HI) >> 2];
+  return page(a.rec) === page(b.rec) && hi(a.rec) === hi(b.rec);
+}
+
 /** True when the compiler can emit an instruction itself. */
 function compilable(f: Form, code64: boolean): boolean {
   if (!COMPILED.has(f.name)) return false;
@@ -186,10 +197,14 @@ class RegionCompiler {
     e.dropFlags();
     const link = (slot: number, rip: X.Expr) => {
       const to = internal(slot);
-      if (to) this.#edge(b, to);
-      else e.leaveLinked(slot, rip);
+      if (to) this.#guarded(b, to);
+      if (!to || !samePage(e.s, b, to)) e.leaveLinked(slot, rip);
     };
+    const back = internal(RETURN);
     e.onLink = link;
+    e.onJump = back
+      ? (target) => e.fork(X.eq(target, ripOf(e.s, back.rec)), () => this.#guarded(b, back))
+      : null;
     for (let i = 0; i < b.count; i++) {
       const f = b.forms[i];
       e.at(b.rec + i * REC_SIZE);
@@ -204,6 +219,14 @@ class RegionCompiler {
     }
     e.at(b.rec + b.count * REC_SIZE);
     link(LINK_TAKEN, e.field64(24));
+  }
+
+  /** Branches to a block; when it lies in another page, only while its translation holds. */
+  #guarded(from: RegionBlock, to: RegionBlock): void {
+    const { e } = this;
+    if (samePage(e.s, from, to)) return this.#edge(from, to);
+    const mode = e.s.i32[L.MODE >> 2];
+    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(from, to));
   }
 
   /** Pays for a block of the region and branches to it. */

@@ -12,6 +12,7 @@ import type { Expr } from "../../wasm/expr.ts";
 import { FuncBody, I32, I64 } from "../../wasm/module.ts";
 import { Emit, type Runtime } from "../emit.ts";
 import type { AddrKind, Operand } from "../form.ts";
+import { jumpCacheOffset } from "../code_cache.ts";
 import { REC } from "../insn.ts";
 import { type FlagKind, lazyWords, signExtend, truncate } from "../semantics/flags.ts";
 import { type CpuState, Seg } from "../state.ts";
@@ -49,6 +50,7 @@ export class JitEmit extends Emit {
   readonly #res: Expr;
   readonly #aux: Expr;
   readonly #tlb: Expr;
+  readonly #jumpCache: Expr;
   #pending: Pending | null = null;
   /** Address of the record being compiled. */
   #at = 0;
@@ -60,6 +62,7 @@ export class JitEmit extends Emit {
     this.#res = X.local(I64, this.body.local(I64));
     this.#aux = X.local(I32, this.body.local(I32));
     this.#tlb = X.local(I32, this.body.local(I32));
+    this.#jumpCache = X.local(I32, this.body.local(I32));
   }
 
   /** Moves to an instruction. */
@@ -82,6 +85,7 @@ export class JitEmit extends Emit {
     this.set(this.#res, X.load(64, X.c32(0), L.LF_RES));
     this.set(this.#aux, X.load(32, X.c32(0), L.LF_AUX));
     this.set(this.#tlb, X.load(32, X.c32(0), L.TLB_BASE));
+    this.set(this.#jumpCache, X.load(32, X.c32(0), L.JC_BASE));
     let from = 0;
     for (const p of this.#spills) {
       body.code.raw(code.subarray(from, p.at));
@@ -295,8 +299,11 @@ export class JitEmit extends Emit {
     this.spill();
     super.leave(reason);
   }
+  /** What `jumpTo` does first, with the target in a local. */
+  onJump: ((target: Expr) => void) | null = null;
   override jumpTo(rip: Expr): void {
     const target = this.let(rip);
+    this.onJump?.(target);
     this.spill();
     super.jumpTo(target);
   }
@@ -307,6 +314,20 @@ export class JitEmit extends Emit {
   leaveLinked(slot: number, rip: Expr): void {
     this.spill();
     super.jumpLinked(slot, rip);
+  }
+  /**
+   * True (i32) while the jump cache maps a RIP to a block and the block is as it was: then it may be continued at although
+   * it lies in another page.
+   */
+  stillThere(rec: number, count: number, mode: number): Expr {
+    const lo = this.s.view.getInt32(rec + REC.RIP_LO, true),
+      hi = this.s.view.getInt32(rec + REC.RIP_HI, true);
+    const at = jumpCacheOffset(lo, hi), jc = this.#jumpCache;
+    const entry = X.and(
+      X.eq(X.load(64, jc, at), X.c64w(lo, hi)),
+      X.eq(X.load(64, jc, at + 8), X.c64w(rec, mode)),
+    );
+    return X.and(entry, X.eq(X.load(32, X.c32(rec - 4)), X.c32(count)));
   }
   /** Leaves because the budget does not cover the block at `rec`. */
   leaveForBudget(rec: number): void {

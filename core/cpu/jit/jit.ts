@@ -13,6 +13,8 @@ import { collectRegion } from "./region.ts";
 
 /** How often a block runs before it is compiled, unless configured. */
 export const JIT_THRESHOLD = 400;
+/** A block joins a region when it has run at least 1/16 as often as a block must to be compiled. */
+const WARM_FRACTION = 16;
 /** Most bytes of compiled modules; beyond, all decoded and compiled code is dropped. */
 const CODE_BYTES_MAX = 64 << 20;
 
@@ -20,6 +22,11 @@ const CODE_BYTES_MAX = 64 << 20;
 export interface JitCode {
   handlerOf(rec: number, first: boolean): number;
   find(from: number, ripLo: number, ripHi: number): number;
+  /** How often a block has run. */
+  heat(rec: number): number;
+  /** Starts counting a block again. */
+  recount(rec: number): void;
+  readonly threshold: number;
   /** Drops all decoded code. */
   clear(): void;
 }
@@ -59,6 +66,7 @@ export class Jit {
       forms: interp.forms,
       handlerOf: (r: number, first: boolean) => this.code.handlerOf(r, first),
       find: (from: number, lo: number, hi: number) => this.code.find(from, lo, hi),
+      isWarm: (r: number) => this.code.heat(r) * WARM_FRACTION >= this.code.threshold,
     };
     const blocks = collectRegion(source, rec);
     if (blocks.length === 0) return false;
@@ -69,6 +77,7 @@ export class Jit {
     });
     interp.table.set(this.#first + slot, instance.exports.f as () => void);
     s.view.setUint32(rec + REC.HANDLER, this.#first + slot, true);
+    for (const b of blocks) if (b.rec !== rec) this.code.recount(b.rec);
     this.bytes += bytes.length;
     this.regions++;
     return true;
