@@ -7,7 +7,7 @@ import { type Count, countHypercalls, countReasons } from "../analysis/counts.ts
 import { quoted } from "../analysis/report.ts";
 import { alignColumns, bar, duration, grouped, harmless, short } from "../analysis/text.ts";
 import type { RunResult } from "../replay/runner.ts";
-import { openBundle } from "./trace_args.ts";
+import { Bundle } from "../traces/bundle.ts";
 
 /** Rows of each table. */
 const TOP = 8;
@@ -24,13 +24,13 @@ export function runSummary(result: RunResult, folder: string | null): string[] {
     `${grouped(result.hypercalls)} hypercalls.`,
   ];
   if (result.recordingStopped !== null) {
-    lines.push(`Recording stopped early: ${harmless(result.recordingStopped)}`);
+    lines.push(harmless(result.recordingStopped));
   }
   return folder === null ? lines : [...lines, ...exitTables(folder), ...whatNext(folder)];
 }
 
 function exitTables(folder: string): string[] {
-  const bundle = openBundle(folder);
+  const bundle = Bundle.open(folder, { verify: false });
   try {
     return [
       ...countTable("Exits by reason", countReasons(bundle)),

@@ -27,8 +27,6 @@ function verify(given: Given): Promise<number> {
   limitArgs(given, "verify", 1);
   const bundle = openBundle(path);
   try {
-    bundle.verify();
-    bundle.images();
     const blocks = bundle.tables().flatMap((t) => t.blocks);
     const bytes = blocks.reduce((n, b) => n + b.bytes, 0);
     print(

@@ -1,49 +1,12 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { RecordBatchReader } from "apache-arrow";
 import { VERBS } from "../cli/verbs.ts";
+import { ECHO_GUEST, MAIN, type Result, runIn } from "./cli_fixture.ts";
 
-const MAIN = new URL("../cli/main.ts", import.meta.url).pathname;
 const FOLDER = await Deno.makeTempDir();
 const TRACE = `${FOLDER}/demo.trace`;
 
-interface Result {
-  code: number;
-  out: string;
-  err: string;
-  bytes: Uint8Array;
-}
-
-/** Runs the program with the permissions its tasks have, in the temporary folder. */
-async function retrovisor(args: string[], stdin = ""): Promise<Result> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env",
-      "--allow-sys=cpus",
-      MAIN,
-      ...args,
-    ],
-    cwd: FOLDER,
-    env: { NO_COLOR: "1", RETROVISOR_DEBUG: "" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  // A program that does not read its input may close it first.
-  await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
-  await writer.close().catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  return {
-    code,
-    out: new TextDecoder().decode(stdout),
-    err: new TextDecoder().decode(stderr),
-    bytes: stdout,
-  };
-}
+const retrovisor = (args: string[], stdin = ""): Promise<Result> => runIn(FOLDER, args, stdin);
 
 /** One sentence on standard error, nothing on standard output, no stack. */
 function assertOneSentence(r: Result, code: number, text: string): void {
@@ -129,25 +92,6 @@ Deno.test("replay finds nothing different, also up to an icount", async () => {
   assertEquals([part.code, JSON.parse(part.out).icount], [0, 1_000_000]);
 });
 
-Deno.test("verify passes a whole recording and exits with 4 for one flipped bit, naming table, batch and offset", async () => {
-  assertEquals((await retrovisor(["verify", TRACE])).code, 0);
-  const file = `${TRACE}/exits.arrows`;
-  const bytes = await Deno.readFile(file);
-  const at = bytes.length >> 1;
-  bytes[at] ^= 4;
-  await Deno.writeFile(file, bytes);
-  try {
-    for (const verb of [["verify", TRACE], ["replay", TRACE], ["query", TRACE, "FROM exits"]]) {
-      const r = await retrovisor(verb);
-      assertEquals(r.code, 4, verb[0]);
-      assertMatch(r.err, /^retrovisor: .*table exits, batch \d+, offset \d+.*\n$/);
-    }
-  } finally {
-    bytes[at] ^= 4;
-    await Deno.writeFile(file, bytes);
-  }
-});
-
 Deno.test("SIGINT ends a recording cleanly: exit code 0, and it replays", async () => {
   await Deno.writeFile(`${FOLDER}/loop.bin`, Uint8Array.of(0xeb, 0xfe));
   const child = new Deno.Command(Deno.execPath(), {
@@ -179,15 +123,8 @@ Deno.test("SIGINT ends a recording cleanly: exit code 0, and it replays", async 
   assertEquals((await retrovisor(["replay", "loop.trace"])).code, 0);
 });
 
-/**
- * Reads COM1 and writes it back until "q", then writes 0 to the debug exit port:
- * `mov dx, 0x3fd; in al, dx; test al, 1; jz 0; mov dx, 0x3f8; in al, dx; out dx, al; cmp al, 'q'; jne 0;
- * mov al, 0; out 0xf4, al; jmp $`
- */
-const ECHO = "66bafd03eca80174f766baf803ecee3c7175edb000e6f4ebfe";
-
 Deno.test("piped standard input is the guest's console input, recorded and replayed", async () => {
-  await Deno.writeFile(`${FOLDER}/echo.bin`, Uint8Array.fromHex(ECHO));
+  await Deno.writeFile(`${FOLDER}/echo.bin`, ECHO_GUEST);
   const r = await retrovisor([
     "run",
     "kernel=echo.bin",
@@ -209,7 +146,7 @@ Deno.test("piped standard input is the guest's console input, recorded and repla
 });
 
 Deno.test("a script types what it says, when the guest printed what it waits for", async () => {
-  await Deno.writeFile(`${FOLDER}/echo.bin`, Uint8Array.fromHex(ECHO));
+  await Deno.writeFile(`${FOLDER}/echo.bin`, ECHO_GUEST);
   await Deno.writeTextFile(`${FOLDER}/s`, 'send "abc"\nwait "bc"\nsend "q"\n');
   const r = await retrovisor(
     ["run", "kernel=echo.bin", "type=flat", "--no-record", "--script", "s", "--max-instructions", "50M"],

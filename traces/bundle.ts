@@ -64,7 +64,7 @@ export class Bundle {
         const offset = Math.min(wholeBytes, bytes);
         throw new TraceError("The seals are not those of the closing record", {
           table: "seals",
-          batch: null,
+          batch: blocks.length + 1,
           offset,
         });
       }

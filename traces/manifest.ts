@@ -87,8 +87,9 @@ function hex32(n: number): string {
   return n.toString(16).padStart(8, "0");
 }
 
-function bad(what: string, offset: number | null = null): TraceError {
-  return new TraceError(what, { table: "manifest", batch: null, offset });
+/** The manifest is one block, sealed as a whole. */
+function bad(what: string, offset = 0): TraceError {
+  return new TraceError(what, { table: "manifest", batch: 0, offset });
 }
 
 /** Decodes a manifest. @throws TraceError when it is damaged, not a manifest, or of a newer version */
@@ -99,7 +100,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const expected = hex32(crc32c(bytes.subarray(0, crcAt))) + TAIL;
   const actual = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(crcAt));
-  if (actual !== expected) throw bad("The manifest's checksum does not match", crcAt);
+  if (actual !== expected) throw bad("The manifest's checksum does not match");
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
