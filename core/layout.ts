@@ -72,6 +72,9 @@ export const MSR_SYSENTER_EIP = 0x310, MSR_TSC_AUX = 0x318, MSR_PAT = 0x320, MSR
 /** PAE paging: the four page-directory-pointer entries as loaded by the last write of CR3, i64 each. */
 export const PDPTE = 0x330;
 
+/** 1: PUSHF is intercepted, so generated code leaves it to the system operation, i32. Configuration, not guest state. */
+export const PUSHF_EXITS = 0x350;
+
 /** XMM0..XMM15, 16 bytes each. */
 export const XMM = 0x400;
 /** MXCSR, i32. */

@@ -8,6 +8,7 @@
 import type { BootEntry, EntrySegment } from "./boot/types.ts";
 import { resetMsrs } from "./cpu/msr.ts";
 import { Attr, type CpuState, Cr0, Seg } from "./cpu/state.ts";
+import { Reason } from "./exits.ts";
 import * as L from "./layout.ts";
 import type { RetrovisorMachine } from "./machine.ts";
 
@@ -25,6 +26,7 @@ export function resetVcpu(m: RetrovisorMachine, id: number, sipiVector = -1): vo
     cpu.s.rip = 0;
   }
   resetMsrs(cpu);
+  cpu.s.u32[L.PUSHF_EXITS >> 2] = m.door.intercepts.has(Reason.PUSHF) ? 1 : 0;
   cpu.halted = false;
   cpu.pendingDb = 0;
   cpu.nmiPending = cpu.nmiBlocked = false;

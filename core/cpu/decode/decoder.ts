@@ -461,7 +461,9 @@ export class Decoder {
       else if (kind === "Q" || kind === "N") u8[at + REC.R1] = (rm & 7) * 16;
       else if (kind === "E" || kind === "R" || kind === "M") u8[at + REC.R1] = gprField(rm, bytes);
     }
-    if (e.sys >= 0 && e.hasModrm && !e.operands.some((o) => o[0] === "G" || vector(o[0]))) {
+    if (
+      (e.sys >= 0 || e.fallback >= 0) && e.hasModrm && !e.operands.some((o) => o[0] === "G" || vector(o[0]))
+    ) {
       u8[at + REC.R0] = (this.#modrm >> 3 & 7 | (this.#rex & 4) << 1) * 8;
     }
     u8[at + REC.BASE] = this.#base < 0 ? L.ZERO : this.#base * 8;
@@ -474,7 +476,7 @@ export class Decoder {
     view.setInt32(at + REC.RIP_HI, Math.floor(rip / 0x1_0000_0000) | 0, true);
     u8[at + REC.OPSIZE] = this.opsize >> 3;
     u8[at + REC.ADDRSIZE] = c.asize >> 3;
-    let op = e.sys >= 0 ? e.sys : e.fallsBack ? OP_SSE_FP : 0;
+    let op = e.sys >= 0 ? e.sys : e.fallback >= 0 ? e.fallback : 0;
     if (c.isMem) op |= OPF_MEM;
     if (this.#repPrefix === 0xf3) op |= OPF_REP;
     else if (this.#repPrefix === 0xf2) op |= OPF_REPNE;
@@ -495,7 +497,7 @@ export class Decoder {
       if (!this.context.code64) target = this.opsize === 16 ? target & 0xffff : target >>> 0;
       ilo = target | 0;
       ihi = Math.floor(target / 0x1_0000_0000) | 0;
-    } else if (e.sys === OP_SSE_FP || e.fallsBack) {
+    } else if (e.sys === OP_SSE_FP || e.fallback === OP_SSE_FP) {
       const prefix = this.#repPrefix === 0xf3 ? 2 : this.#repPrefix === 0xf2 ? 3 : this.#prefix66 ? 1 : 0;
       ihi = this.#opcode | prefix << 8 | this.#map << 12;
     } else if (e.sys === OP_X87) ilo = this.#opcode | this.#modrm << 8;

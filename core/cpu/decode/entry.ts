@@ -23,8 +23,8 @@ export interface Entry {
   /** CPUID feature needed, or "". `otherwise` is the name used without it, or "" for #UD. */
   feature: string;
   otherwise: string;
-  /** Generated code may leave it to the system operation "sse_fp" (flag `fp`). */
-  fallsBack: boolean;
+  /** System operation that executes what the semantic function leaves to it, or -1. */
+  fallback: number;
   /** "sse" or "mmx" when the entry has operands of that kind, else "". */
   vector: "" | "sse" | "mmx";
   /** Handler indexes by form variant, filled by the decoder as it meets them. */
@@ -43,11 +43,13 @@ export function parseEntry(line: string): Entry | null {
   const [rawName, opText = ""] = head.split(" ");
   const operands = opText === "" ? [] : opText.split(",");
   const flags = new Set<string>();
-  let sub = 0, imm = -1, feature = "", otherwise = "";
+  let sub = 0, imm = -1, feature = "", otherwise = "", fallback = "";
   for (const flag of tail.split(" ").filter((x) => x !== "")) {
     if (flag.startsWith("sub=")) sub = Number(flag.slice(4));
     else if (flag.startsWith("cpu=")) feature = flag.slice(4);
     else if (flag.startsWith("else=")) otherwise = flag.slice(5);
+    else if (flag.startsWith("sys=")) fallback = flag.slice(4);
+    else if (flag === "fp") fallback = "sse_fp";
     else if (/^imm\d+$/.test(flag)) imm = Number(flag.slice(3));
     else flags.add(flag);
   }
@@ -65,7 +67,7 @@ export function parseEntry(line: string): Entry | null {
     imm,
     feature,
     otherwise,
-    fallsBack: flags.has("fp"),
+    fallback: (SYS_OPS as readonly string[]).indexOf(fallback),
     vector: operands.some((o) => /^[VWU]/.test(o))
       ? "sse"
       : operands.some((o) => /^[PQN]/.test(o))
@@ -98,7 +100,7 @@ export function variantIndex(c: Context): number {
             (c.code64 ? 1 : 0)) * 3 + c.rep) * 3 + a;
 }
 
-const STACK_USERS = new Set(["push", "pop", "call", "call_ind", "ret", "leave", "pusha", "popa"]);
+const STACK_USERS = new Set(["push", "pop", "call", "call_ind", "ret", "leave", "pusha", "popa", "pushf"]);
 const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret"]);
 const FIXED_SIZE: Record<string, number> = { b: 8, w: 16, d: 32, q: 64, x: 128 };
 

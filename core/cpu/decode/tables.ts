@@ -12,6 +12,7 @@
  * Flags: i64 invalid in 64-bit code; o64 only there; d64 64-bit operand by default there; f64 always 64-bit there;
  * lock LOCK allowed with a memory destination; s8 byte operation; mem / reg ModRM must name memory / a register;
  * rep string instruction; sub=N selector for the semantic function; sysN / immN fixed immediate for a system operation;
+ * sys=NAME system operation for the cases the semantic function leaves (fp: sse_fp);
  * cpu=F needs CPUID feature F, else #UD; far reads a far pointer; nm ModRM operand present but unused.
  *
  * @module
@@ -73,7 +74,7 @@ export const PRIMARY: OpcodeMap = {
   0x89: "mov Ev,Gv",
   0x8a: "mov Gb,Eb",
   0x8b: "mov Gv,Ev",
-  0x8c: "@mov_from_sreg Ev",
+  0x8c: { mem: "@mov_from_sreg Ev", reg: "mov_from_sreg Rv ;sys=mov_from_sreg" },
   0x8d: "lea Gv,M ;mem",
   0x8e: "@mov_to_sreg Ev",
   0x8f: ["pop Ev ;d64", "", "", "", "", "", "", ""],
@@ -81,7 +82,7 @@ export const PRIMARY: OpcodeMap = {
   0x99: "cwd",
   0x9a: "@call_far_ptr Ap ;i64",
   0x9b: "@fwait",
-  0x9c: "@pushf ;d64",
+  0x9c: "pushf ;d64 sys=pushf",
   0x9d: "@popf ;d64",
   0x9e: "sahf",
   0x9f: "lahf",
@@ -166,7 +167,7 @@ export const PRIMARY: OpcodeMap = {
   ],
   0xf8: "clc",
   0xf9: "stc",
-  0xfa: "@cli",
+  0xfa: "cli ;sys=cli",
   0xfb: "@sti",
   0xfc: "cld",
   0xfd: "std",

@@ -107,6 +107,9 @@ const COMPILED = new Set([
   "byte_shift",
   "pmuludq",
   "sys",
+  "pushf",
+  "cli",
+  "mov_from_sreg",
 ]);
 /** Instructions that set all flags, read none, and cannot leave in between. */
 const SETS_FLAGS = new Set(["add", "or", "and", "sub", "xor", "cmp", "test", "neg"]);

@@ -12,9 +12,12 @@ import { muldiv } from "./muldiv.ts";
 import { shifts } from "./shift.ts";
 import { stack } from "./stack.ts";
 import { strings } from "./strings.ts";
+import { system } from "./system.ts";
 import { vector } from "./vector.ts";
 import { vectorConvert } from "./vector_convert.ts";
 import { vectorFp } from "./vector_fp.ts";
+import { vectorMove } from "./vector_move.ts";
+import { vectorSse4 } from "./vector_sse4.ts";
 
 /** Semantic functions by the name that decode tables use. */
 export const SEMANTICS: Readonly<Record<string, Semantic>> = {
@@ -26,7 +29,10 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...shifts,
   ...stack,
   ...strings,
+  ...system,
   ...vector,
   ...vectorConvert,
   ...vectorFp,
+  ...vectorMove,
+  ...vectorSse4,
 };

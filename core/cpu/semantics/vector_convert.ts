@@ -9,7 +9,7 @@ import { F64, I32, I64, V128 } from "../emit.ts";
 import type { Form, Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
-import { readVector } from "./vector.ts";
+import { readVector } from "./vector_operands.ts";
 import {
   bitsOf,
   DOUBLE,

@@ -13,7 +13,7 @@ import { Leave } from "../leave.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { setLazy } from "./flags.ts";
-import { readVector } from "./vector.ts";
+import { readVector } from "./vector_operands.ts";
 
 /** SIMD opcode in an expression. */
 export const simd = (n: number, ...args: Expr[]): Expr => X.op(V128, 0xfd00 + n, ...args);
