@@ -7,7 +7,10 @@ import type { Bundle } from "../traces/bundle.ts";
 import { SEALS } from "../traces/schema.ts";
 import { streamSegments } from "../traces/segments.ts";
 import type { TraceSource } from "./session.ts";
-import { imageSymbols } from "./symbols.ts";
+import { guestSymbols } from "../core/boot/guest_symbols.ts";
+import type { GuestImage } from "../core/config.ts";
+import type { SymbolFile } from "../core/boot/symbol_file.ts";
+import { encodeSymbols } from "./symbols.ts";
 
 /** Batches given to DuckDB at a time: whole dictionaries go with each, and one such stream is in memory. */
 const BATCHES_PER_SEGMENT = 8;
@@ -15,16 +18,27 @@ const BATCHES_PER_SEGMENT = 8;
 /**
  * The tables of an open bundle, read as they are asked for. `symbols` come from the images when the recording has none
  * of its own. Errors while reading: `TraceError`.
+ * @param file symbols that replace the kernel's
  */
-export function bundleSource(bundle: Bundle): TraceSource {
+export function bundleSource(bundle: Bundle, file: SymbolFile | null = null): TraceSource {
   return {
     tables: bundle.tables().map((t) => t.spec.name).filter((name) => name !== SEALS.name),
     segments(table) {
-      if (table === "symbols" && bundle.table(table).rows === 0) {
-        const symbols = imageSymbols(bundle.images());
+      if (table === "symbols" && (file !== null || bundle.table(table).rows === 0)) {
+        const images = bundle.images();
+        const symbols = encodeSymbols(guestSymbols(images, recordedSlide(bundle, images), file));
         if (symbols !== null) return [symbols];
       }
       return streamSegments(bundle, table, BATCHES_PER_SEGMENT);
     },
   };
+}
+
+/** How far the kernel moved itself while it was recorded: between the symbols in the recording and in its image. */
+function recordedSlide(bundle: Bundle, images: readonly GuestImage[]): number {
+  if (bundle.table("symbols").rows === 0) return 0;
+  const batch = bundle.table("symbols").batch(0);
+  const linked = guestSymbols(images, 0).find((s) => s.name === batch.text("name", 0));
+  const start = batch.bigint("start", 0);
+  return linked === undefined || start === null ? 0 : Number(start - linked.start);
 }

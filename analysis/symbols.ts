@@ -1,19 +1,13 @@
 /**
- * Symbols of a recording that carries none of its own: taken from the images inside.
+ * Symbols of a recording that carries none of its own, or for which the user has better ones.
  *
  * @module
  */
 import { Table, tableToIPC, Uint64, Utf8, vectorFromArray } from "apache-arrow";
-import { ImageReader } from "../core/boot/bytes.ts";
-import { extractVmlinux, isBzImage } from "../core/boot/bzimage.ts";
-import { extractSymbols } from "../core/boot/symbols.ts";
-import { GuestError, type GuestImage } from "../core/config.ts";
+import type { SymbolRow } from "../core/boot/guest_symbols.ts";
 
-/** The images' symbols as an Arrow IPC stream with the columns of table `symbols`; null when there are none. */
-export function imageSymbols(images: readonly GuestImage[]): Uint8Array | null {
-  const rows = images.flatMap((image) =>
-    symbolsOf(image).map((s) => ({ ...s, module: image.name, source: "elf" }))
-  );
+/** Symbols as an Arrow IPC stream with the columns of table `symbols`; null when there are none. */
+export function encodeSymbols(rows: readonly SymbolRow[]): Uint8Array | null {
   if (rows.length === 0) return null;
   return tableToIPC(
     new Table({
@@ -25,16 +19,4 @@ export function imageSymbols(images: readonly GuestImage[]): Uint8Array | null {
     }),
     "stream",
   );
-}
-
-/** A damaged image has no symbols; that it is damaged was said when it was loaded. */
-function symbolsOf(image: GuestImage): ReturnType<typeof extractSymbols> {
-  try {
-    if (!isBzImage(image.bytes)) return extractSymbols(image.name, image.bytes);
-    const vmlinux = extractVmlinux(new ImageReader(image.name, image.bytes));
-    return extractSymbols(image.name, vmlinux.bytes);
-  } catch (error) {
-    if (error instanceof GuestError) return [];
-    throw error;
-  }
 }

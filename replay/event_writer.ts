@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SymbolRow } from "../core/boot/guest_symbols.ts";
 import type { HypercallEvent, InterruptEvent, SampleEvent } from "../core/exits.ts";
 import type { Input } from "../core/inputs.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
@@ -113,17 +114,19 @@ export class HypercallWriter {
   }
 }
 
-/** Writes inputs, interrupts, console text and samples. */
+/** Writes inputs, interrupts, console text, samples and symbols. */
 export class EventWriter {
   readonly #inputs: TableWriter;
   readonly #interrupts: TableWriter;
   readonly #console: TableWriter;
   readonly #samples: TableWriter;
+  readonly #symbols: TableWriter;
   constructor(bundle: BundleWriter) {
     this.#inputs = bundle.table("inputs");
     this.#interrupts = bundle.table("interrupts");
     this.#console = bundle.table("console");
     this.#samples = bundle.table("samples");
+    this.#symbols = bundle.table("symbols");
   }
 
   /** Appends an input; its number is its row. @throws StorageError */
@@ -172,6 +175,17 @@ export class EventWriter {
     }
     stack.end(row);
     t.icount = s.icount;
+    t.endRow();
+  }
+
+  /** Appends a symbol. @throws StorageError */
+  symbol(s: SymbolRow): void {
+    const t = this.#symbols, row = t.row;
+    t.fixed("start").setWords(row, Number(s.start & 0xffff_ffffn), Number(s.start >> 32n));
+    t.fixed("size").setNumber(row, s.size);
+    t.variable("name").setText(row, s.name);
+    t.fixed("module").u16[row] = t.dictionary("module").index(s.module);
+    t.fixed("source").u16[row] = t.dictionary("source").index(s.source);
     t.endRow();
   }
 }

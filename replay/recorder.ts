@@ -4,6 +4,7 @@
  * @module
  */
 import type { Machine } from "../core/api.ts";
+import type { SymbolRow } from "../core/boot/guest_symbols.ts";
 import type { ExitEvent, HypercallEvent, InterruptEvent, Observer, SampleEvent } from "../core/exits.ts";
 import type { Input } from "../core/inputs.ts";
 import type { Outcome } from "../core/outcome.ts";
@@ -89,6 +90,11 @@ export class Recorder implements Observer {
         this.#commit();
       }
     });
+  }
+
+  /** Writes what the guest's addresses are called; to be called once, before `finish`. */
+  symbols(rows: readonly SymbolRow[]): void {
+    this.#guard(() => rows.forEach((s) => this.#events.symbol(s)));
   }
 
   /** Takes the last checkpoint and closes the bundle. @returns the final state hash; null when recording had stopped */

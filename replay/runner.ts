@@ -4,6 +4,8 @@
  * @module
  */
 import type { CreateMachine, Machine } from "../core/api.ts";
+import { guestSymbols } from "../core/boot/guest_symbols.ts";
+import type { SymbolFile } from "../core/boot/symbol_file.ts";
 import type { GuestImage, MachineConfig } from "../core/config.ts";
 import type { Observer } from "../core/exits.ts";
 import type { Inputs } from "../core/inputs.ts";
@@ -26,6 +28,8 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
    * due next. Makes no difference to what is recorded about a guest that is never idle.
    */
   realTime?: boolean;
+  /** Symbols of the kernel, from a file of the user's; left out: those that the images carry. */
+  symbols?: SymbolFile;
   /** Called with guest output as it comes. */
   onConsole?: (device: string, bytes: Uint8Array, icount: number, timeNs: number) => void;
   /** Called some times a second. */
@@ -88,6 +92,7 @@ export async function record(
   options.onMachine?.(machine);
   recorder.start(asked);
   const outcome = await drive(machine, inputs, options, recorder);
+  recorder.symbols(guestSymbols(images, machine.mem, options.symbols ?? null));
   const stateHash = recorder.finish(outcome);
   return result(machine, outcome, stateHash, recorder.stopped, performance.now() - started);
 }

@@ -10,6 +10,7 @@ import { alignUp, hex } from "./bytes.ts";
 
 /** Most program headers, sections and bytes of notes that are looked at; real kernels have under 10, 100 and 4 KiB. */
 const MAX_PROGRAM_HEADERS = 128, MAX_SECTIONS = 65_536, MAX_NOTE_BYTES = 1 << 20;
+const MAX_SECTION_NAME = 64;
 const PT_LOAD = 1, PT_NOTE = 4, SHT_NOTE = 7;
 const NEXT = "the file is damaged or not an x86 kernel, fetch or build it again";
 
@@ -18,6 +19,8 @@ export interface ElfSegment {
   offset: number;
   fileBytes: number;
   paddr: number;
+  /** Virtual address as a signed number: addresses of the upper half are negative, and exact. */
+  vaddr: number;
   memBytes: number;
   /** Offset of its program header in the file, for messages. */
   at: number;
@@ -25,7 +28,11 @@ export interface ElfSegment {
 
 /** One section header. */
 export interface ElfSection {
+  /** Empty when the file has no names for its sections. */
+  name: string;
   type: number;
+  /** Virtual address as a signed number; 0 when it is not loaded. */
+  address: number;
   offset: number;
   size: number;
   link: number;
@@ -119,7 +126,8 @@ function readProgramHeaders(r: ImageReader, elf: ElfFile): void {
       r.fail(at, `p_filesz ${hex(fileBytes)} is larger than p_memsz ${hex(memBytes)}`, NEXT);
     }
     if (memBytes === 0) continue;
-    elf.segments.push({ offset, fileBytes, paddr: field(12, 24, "p_paddr"), memBytes, at });
+    const vaddr = is32 ? r.u32(at + 8, "p_vaddr") : signed64(r, at + 16, "p_vaddr");
+    elf.segments.push({ offset, fileBytes, paddr: field(12, 24, "p_paddr"), vaddr, memBytes, at });
   }
 }
 
@@ -131,18 +139,40 @@ function readSections(r: ImageReader, elf: ElfFile): void {
   // Sections only serve symbols and the fallback for notes: a stripped or odd table is no reason to refuse a kernel.
   if (table === 0 || count === 0 || count > MAX_SECTIONS || entrySize !== (is32 ? 40 : 64)) return;
   if (table + count * entrySize > r.length) return;
+  const nameOffsets: number[] = [];
   for (let i = 0; i < count; i++) {
     const at = table + i * entrySize;
+    nameOffsets.push(r.u32(at, "sh_name"));
     const word = (o32: number, o64: number): number =>
       is32 ? r.u32(at + o32, "section") : r.u64OrInf(at + o64, "section");
     elf.sections.push({
+      name: "",
       type: r.u32(at + 4, "sh_type"),
+      address: is32 ? r.u32(at + 12, "sh_addr") : signed64(r, at + 16, "sh_addr"),
       offset: word(16, 24),
       size: word(20, 32),
       link: r.u32(at + (is32 ? 24 : 40), "sh_link"),
       entrySize: word(36, 56),
     });
   }
+  const names = elf.sections[r.u16(is32 ? 50 : 62, "e_shstrndx")];
+  if (names === undefined || names.offset + names.size > r.length) return;
+  elf.sections.forEach((s, i) =>
+    s.name = sectionName(r.bytes, names.offset + nameOffsets[i], names.offset + names.size)
+  );
+}
+
+function sectionName(bytes: Uint8Array, from: number, end: number): string {
+  let name = "";
+  for (let at = from; at < end && bytes[at] !== 0 && name.length < MAX_SECTION_NAME; at++) {
+    name += String.fromCharCode(bytes[at]);
+  }
+  return name;
+}
+
+/** 64 bits as a signed number: exact for canonical addresses. */
+function signed64(r: ImageReader, offset: number, what: string): number {
+  return (r.u32(offset + 4, what) | 0) * 0x1_0000_0000 + r.u32(offset, what);
 }
 
 /**
