@@ -7,8 +7,6 @@ import * as L from "../layout.ts";
 import { MODE_FLAT, MODE_MMX, MODE_SHIFT, MODE_SSE, MODE_STACK32 } from "./decode/decoder.ts";
 import { Attr, type CpuState, Cr0, Cr4, Seg } from "./state.ts";
 
-/** Segments that must be plain for the flat forms. */
-const DATA = [Seg.ES, Seg.SS, Seg.DS] as const;
 /** Most (base, limit) pairs of CS that get a number of their own; beyond, decoded code is dropped and numbering restarts. */
 const IDS_MAX = 1 << 16;
 
@@ -32,7 +30,7 @@ export class ModeTracker {
       return;
     }
     if (cs & Attr.DB) mode |= 1;
-    if (DATA.every((seg) => this.#plain(seg))) mode |= MODE_FLAT;
+    if (this.#plain(Seg.ES) && this.#plain(Seg.SS) && this.#plain(Seg.DS)) mode |= MODE_FLAT;
     if (s.segAttr(Seg.SS) & Attr.DB) mode |= MODE_STACK32;
     s.i32[L.MODE >> 2] = mode | this.#codeSegment() << MODE_SHIFT;
   }

@@ -9,21 +9,32 @@ import * as L from "../../layout.ts";
 import { OPF_MEM, OPF_REP, OPF_REPNE, REC } from "../insn.ts";
 import { Seg } from "../state.ts";
 import { SYS_OPS } from "../system/ops.ts";
-import type { AddrKind, Form } from "../form.ts";
+import type { Form } from "../form.ts";
 import {
   type Context,
   effectiveOpsize,
-  entriesOf,
   type Entry,
   formOf,
   letterSize,
   type ParsedSpec,
-  parseEntry,
-  parseMap,
   variantIndex,
 } from "./entry.ts";
-import { ARPL, MAP_38, MAP_3A, MOVSXD, NOP, PAUSE, PRIMARY, SECONDARY } from "./tables.ts";
-import { addVectorMaps } from "./tables_sse.ts";
+import {
+  arpl,
+  cmpxchg16b,
+  div64,
+  idiv64,
+  map38,
+  map3a,
+  mmxOff,
+  movsxd,
+  nop,
+  pause,
+  primary,
+  secondary,
+  sseOff,
+  undefinedEntry,
+} from "./maps.ts";
 
 /** What decoding one instruction came to. */
 export const Decoded = {
@@ -40,19 +51,6 @@ export const Decoded = {
  */
 export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_SSE = 16, MODE_MMX = 32, MODE_SHIFT = 6;
 
-const MAPS = addVectorMaps({ secondary: SECONDARY, map38: MAP_38, map3a: MAP_3A });
-const primary = parseMap(PRIMARY), secondary = parseMap(MAPS.secondary);
-const map38 = parseMap(MAPS.map38), map3a = parseMap(MAPS.map3a);
-const movsxd = parseEntry(MOVSXD)!,
-  arpl = parseEntry(ARPL)!,
-  nop = parseEntry(NOP)!,
-  pause = parseEntry(PAUSE)!;
-const undefinedEntry = parseEntry("@ud")!,
-  div64 = parseEntry("@div64 Ev")!,
-  idiv64 = parseEntry("@idiv64 Ev")!;
-const cmpxchg16b = parseEntry("@cmpxchg16b M ;lock cpu=cx16")!;
-const sseOff = parseEntry("@vector_off ;imm1")!, mmxOff = parseEntry("@vector_off ;imm0")!;
-const extras = [movsxd, arpl, nop, pause, undefinedEntry, div64, idiv64, cmpxchg16b];
 const OP_X87 = SYS_OPS.indexOf("x87"), OP_SSE_FP = SYS_OPS.indexOf("sse_fp");
 
 /** Instructions that end a block. */
@@ -60,48 +58,6 @@ const ENDS_BLOCK = new Set(["sys", "jmp", "jcc", "loop", "jcxz", "call", "call_i
 const LINKED = new Set(["jmp", "jcc", "loop", "jcxz", "call"]);
 
 const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3], INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];
-
-/** Every form any entry can take, for building the interpreter. */
-export function* allForms(): Iterable<Form> {
-  const plain: Form = { name: "stop", size: 0, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
-  for (const name of ["stop", "stale", "profile", "sys", "jmp", "nop"]) {
-    yield { ...plain, name, size: name === "jmp" ? 64 : 0 };
-  }
-  const kinds: [boolean, AddrKind[], AddrKind[], number[]][] = [
-    [true, ["L", "G"], ["L"], [16, 32, 64]],
-    [false, ["F", "G"], ["F", "G"], [16, 32]],
-  ];
-  for (const map of [primary, secondary, map38, map3a, extras]) {
-    for (const entry of entriesOf(map)) {
-      for (const [code64, addrs, stacks, opsizes] of kinds) {
-        if (entry.flags.has(code64 ? "i64" : "o64")) continue;
-        for (const addr of addrs) {
-          for (const stack of stacks) {
-            for (const opsize of opsizes) {
-              for (const isMem of [false, true]) {
-                for (const rep of entry.flags.has("rep") ? [0, 1, 2] : [0]) {
-                  for (const asize of entry.name === "lea" ? [16, 32, 64] : [32]) {
-                    const c: Context = { opsize, addr, stack, code64, isMem, rep, asize };
-                    if (isMem && entry.flags.has("reg") || !isMem && entry.flags.has("mem")) continue;
-                    const size = effectiveOpsize(entry, c);
-                    if (
-                      size === 64 && (entry.name === "div" || entry.name === "idiv") &&
-                      entry.operands[0] === "Ev"
-                    ) {
-                      continue;
-                    }
-                    yield formOf(entry, c);
-                    if (entry.otherwise) yield formOf(entry, c, entry.otherwise);
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
 
 /** Decodes into fields of itself; `write` puts them into a record. One object is reused. */
 export class Decoder {
