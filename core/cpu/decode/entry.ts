@@ -208,7 +208,7 @@ export function parseMap(map: OpcodeMap): ParsedSpec[] {
 }
 
 /** Every entry of a parsed map, groups flattened. */
-export function* entriesOf(map: ParsedSpec[]): Iterable<Entry> {
+export function* entriesOf(map: readonly ParsedSpec[]): Iterable<Entry> {
   for (const s of map) {
     if (s === null) continue;
     if ("by" in s) yield* entriesOf(s.items);

@@ -28,4 +28,4 @@ export const cmpxchg16b: Entry = entry("@cmpxchg16b M ;lock cpu=cx16");
 /** What a vector instruction becomes while the control registers forbid it. */
 export const sseOff: Entry = entry("@vector_off ;imm1"), mmxOff: Entry = entry("@vector_off ;imm0");
 /** Entries outside the maps. */
-export const extras: readonly Entry[] = [movsxd, arpl, nop, pause, undefinedEntry, div64, idiv64, cmpxchg16b];
+export const extras: Entry[] = [movsxd, arpl, nop, pause, undefinedEntry, div64, idiv64, cmpxchg16b];
