@@ -20,6 +20,8 @@ import type { CpuState } from "./state.ts";
 const BLOCK_MAX = 64;
 /** Room for one block of any length, header and closing record included. */
 const BLOCK_BYTES = 8 + (BLOCK_MAX + 1) * REC_SIZE;
+/** Code in a page that has been overwritten this often is interpreted: compiling it again would cost more. */
+const REWRITES_MAX = 32;
 /** Blocks that run once (truncated, alone, page-crossing) are built here. */
 const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
 
@@ -56,6 +58,8 @@ export class CodeCache {
   #stale: number;
   #jmp: number;
   readonly #profile: number;
+  /** How often each page's code has been overwritten. */
+  readonly #rewrites = new Uint8Array(1 << 20);
   /** How often a block runs before `Leave.HOT` asks for it to be compiled; 0: never. */
   threshold = 0;
   /** Told of the handler of each block that is dropped, and when all are. */
@@ -118,7 +122,7 @@ export class CodeCache {
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
     if (count === 0) return ~this.scratch(rip, 1);
     this.#header(first, count);
-    if (this.threshold > 0) this.#count(first);
+    if (this.threshold > 0 && this.#rewrites[page] < REWRITES_MAX) this.#count(first);
     const bytes = this.#ripOf(end) - rip;
     let p = this.#pages.get(page);
     if (!p) {
@@ -267,8 +271,9 @@ export class CodeCache {
     v.setInt32(rec + REC.IMM + 4, hi, true);
   }
 
+  /** Header of a block: its first record's own handler (and count, see `#count`), its length. */
   #header(first: number, count: number): void {
-    this.#view.setUint32(first - 8, 0, true);
+    this.#view.setUint32(first - 8, this.#view.getUint32(first + REC.HANDLER, true), true);
     this.#view.setUint32(first - 4, count, true);
   }
 
@@ -324,6 +329,7 @@ export class CodeCache {
     const p = this.#pages.get(page);
     if (!p || !p.overlaps(offset, length)) return;
     for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
+    if (this.#rewrites[page] < REWRITES_MAX) this.#rewrites[page]++;
     this.#pages.delete(page);
     this.mmu.mem.code[page] = 0;
     this.mmu.pageNoLongerCode(page);
