@@ -24,6 +24,8 @@ export class ExitDoor {
   debugArmed = true;
   /** The event being filled in; meaningful between `open` and `close` while `active`. */
   readonly event: ExitEvent = new ExitEvent();
+  /** Called with the reason of each exit that somebody wants, before it happens; null: nobody samples. */
+  beforeExit: ((reason: number) => void) | null = null;
   /** An event is open and somebody wants it. */
   active = false;
   #open = false;
@@ -80,6 +82,7 @@ export class ExitDoor {
     if (info1 >= 0) e.setNumber(Col.info1, info1);
     if (info2 !== -1) e.setNumber(Col.info2, info2);
     this.active = true;
+    if (this.beforeExit !== null) this.beforeExit(reason);
   }
 }
 

@@ -26,7 +26,7 @@ import { MachineHost } from "./machine_host.ts";
 import { PhysMem } from "./mmu/physmem.ts";
 import type { Outcome } from "./outcome.ts";
 import { createLapicPlatform, createPcPlatform, type Platform } from "./devices/pc.ts";
-import { takeSample } from "./sampler.ts";
+import { Sampler } from "./sampler.ts";
 import { Scheduler } from "./scheduler.ts";
 import { enterGuest, resetVcpu } from "./start.ts";
 import { VcpuSet } from "./vcpus.ts";
@@ -65,6 +65,8 @@ export class RetrovisorMachine implements Machine {
   readonly platform: Platform;
   readonly xen: Xen | null;
   readonly scheduler: Scheduler;
+  /** Takes PC samples; null when the configuration asks for none. */
+  readonly sampler: Sampler | null;
   /** What the loader found and built. */
   readonly boot: BootState;
   outcome: Outcome | null = null;
@@ -109,6 +111,8 @@ export class RetrovisorMachine implements Machine {
     this.xen = config.xen ? new Xen(host) : null;
     this.clock.onRearm = () => this.#rearm();
     this.#nextSample = config.sampleInterval > 0 ? config.sampleInterval : Infinity;
+    const sampler = this.sampler = config.sampleInterval > 0 ? new Sampler(this, images) : null;
+    if (sampler !== null) this.door.beforeExit = (reason) => sampler.exit(reason);
     for (let v = config.vcpus - 1; v >= 0; v--) resetVcpu(this, v);
     enterGuest(this, this.boot.entry);
     this.xen?.started(0);
@@ -317,7 +321,7 @@ export class RetrovisorMachine implements Machine {
     if (clock.icount >= this.#nextSample) {
       this.#nextSample = (Math.floor(clock.icount / this.config.sampleInterval) + 1) *
         this.config.sampleInterval;
-      if (this.door.observer?.onSample) this.door.observer.onSample(takeSample(this));
+      this.sampler?.tick();
     }
   }
 
@@ -391,6 +395,7 @@ export class RetrovisorMachine implements Machine {
       hypercalls: this.hypercallCount,
       inputs: this.#inputSeq,
       devices,
+      ...(this.sampler === null ? {} : { sampler: this.sampler.save() }),
     };
     return new TextEncoder().encode(JSON.stringify(state));
   }
@@ -411,6 +416,7 @@ export class RetrovisorMachine implements Machine {
     this.door.count = s.exits;
     this.hypercallCount = s.hypercalls;
     this.#inputSeq = s.inputs;
+    if (s.sampler !== undefined) this.sampler?.load(s.sampler);
     this.cpu.code.clear();
     this.vcpus.load(s.vcpus);
     this.door.vcpu = this.vcpus.active;

@@ -10,6 +10,7 @@ import { ImageReader } from "./bytes.ts";
 import { extractVmlinux, isBzImage, MAX_UNPACKED } from "./bzimage.ts";
 import { type ElfFile, isElf, parseElf } from "./elf.ts";
 import { decodeKallsyms, type Kallsyms } from "./kallsyms.ts";
+import { type OrcTable, orcTable } from "./orc.ts";
 import { compressionOf, unpack } from "./unpack.ts";
 
 /** An ELF kernel, unpacked. */
@@ -20,6 +21,8 @@ export interface KernelImage {
   elf: ElfFile;
   /** Linux's own symbol table; null when it has none. */
   kallsyms: Kallsyms | null;
+  /** Linux's tables for unwinding stacks; null when it has none. */
+  orc: OrcTable | null;
 }
 
 /** Bytes of the token table that are compared: enough to be found nowhere else. */
@@ -49,7 +52,13 @@ function readKernel(name: string, bytes: Uint8Array): KernelImage | null {
     }
     if (!isElf(reader.bytes)) return null;
     const elf = parseElf(reader);
-    return { name, reader, elf, kallsyms: decodeKallsyms(reader.bytes, elf.bits) };
+    return {
+      name,
+      reader,
+      elf,
+      kallsyms: decodeKallsyms(reader.bytes, elf.bits),
+      orc: orcTable(reader, elf),
+    };
   } catch (e) {
     if (e instanceof GuestError) return null;
     throw e;
