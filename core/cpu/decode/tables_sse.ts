@@ -252,10 +252,100 @@ const SECONDARY_SSE: OpcodeMap = {
   0xfe: lanes(0xae),
 };
 
+/** SSSE3, MMX and XMM forms. */
+const ssse3 = (sub: number, name: string): Spec => ({
+  np: `${name} Pq,Qq ;sub=${sub} cpu=ssse3`,
+  p66: `${name} Vx,Wx ;sub=${sub} cpu=ssse3`,
+  f3: "",
+  f2: "",
+});
+const sse41 = (line: string): Spec => wide(`${line} cpu=sse4_1`);
+/** PMOVSX, PMOVZX: the source's letters and the SIMD opcodes that extend it step by step, first in the lowest byte. */
+const extend = (source: string, steps: number): Spec => sse41(`vector_unary Vx,${source} ;sub=${steps}`);
+/** PEXTRx and PINSRx: a general register of 32 bits or an element in memory. */
+const element = (mem: string, reg: string): Spec =>
+  wide2({ mem: `${mem} cpu=sse4_1`, reg: `${reg} cpu=sse4_1` });
+const wide2 = (p66: Spec): Spec => ({ np: "", p66, f3: "", f2: "" });
+
 /** 0F 38 xx. */
-const MAP_38_SSE: OpcodeMap = {};
+const MAP_38_SSE: OpcodeMap = {
+  0x00: ssse3(0, "pshufb"),
+  0x01: ssse3(0x8e, "horizontal"),
+  0x02: ssse3(0xae, "horizontal"),
+  0x03: ssse3(0x8f, "horizontal"),
+  0x04: ssse3(0, "pmaddubsw"),
+  0x05: ssse3(0x91, "horizontal"),
+  0x06: ssse3(0xb1, "horizontal"),
+  0x07: ssse3(0x92, "horizontal"),
+  0x08: ssse3(0, "psign"),
+  0x09: ssse3(1, "psign"),
+  0x0a: ssse3(2, "psign"),
+  0x0b: ssse3(0, "pmulhrsw"),
+  0x10: sse41("blendv Vx,Wx ;sub=0"),
+  0x14: sse41("blendv Vx,Wx ;sub=1"),
+  0x15: sse41("blendv Vx,Wx ;sub=2"),
+  0x17: sse41("ptest Vx,Wx ;"),
+  0x1c: ssse3(0x60, "vector_unary"),
+  0x1d: ssse3(0x80, "vector_unary"),
+  0x1e: ssse3(0xa0, "vector_unary"),
+  0x20: extend("Wq", 0x87),
+  0x21: extend("Wd", 0xa787),
+  0x22: extend("Ww", 0xc7a787),
+  0x23: extend("Wq", 0xa7),
+  0x24: extend("Wd", 0xc7a7),
+  0x25: extend("Wq", 0xc7),
+  0x28: sse41("pmuldq Vx,Wx ;"),
+  0x29: sse41("lanes Vx,Wx ;sub=214"),
+  0x2a: sse41("mova Vx,Wx ;mem"),
+  0x2b: sse41("pack Vx,Wx ;sub=134"),
+  0x30: extend("Wq", 0x89),
+  0x31: extend("Wd", 0xa989),
+  0x32: extend("Ww", 0xc9a989),
+  0x33: extend("Wq", 0xa9),
+  0x34: extend("Wd", 0xc9a9),
+  0x35: extend("Wq", 0xc9),
+  0x37: wide("lanes Vx,Wx ;sub=217 cpu=sse4_2"),
+  0x38: sse41("lanes Vx,Wx ;sub=118"),
+  0x39: sse41("lanes Vx,Wx ;sub=182"),
+  0x3a: sse41("lanes Vx,Wx ;sub=151"),
+  0x3b: sse41("lanes Vx,Wx ;sub=183"),
+  0x3c: sse41("lanes Vx,Wx ;sub=120"),
+  0x3d: sse41("lanes Vx,Wx ;sub=184"),
+  0x3e: sse41("lanes Vx,Wx ;sub=153"),
+  0x3f: sse41("lanes Vx,Wx ;sub=185"),
+  0x40: sse41("lanes Vx,Wx ;sub=181"),
+  0x41: sse41("phminposuw Vx,Wx ;"),
+};
 /** 0F 3A xx. */
-const MAP_3A_SSE: OpcodeMap = {};
+const MAP_3A_SSE: OpcodeMap = {
+  0x08: sse41("fp_round Vx,Wx,Ib ;sub=0 fp"),
+  0x09: sse41("fp_round Vx,Wx,Ib ;sub=128 fp"),
+  0x0a: sse41("fp_round Vd,Wd,Ib ;sub=0 fp"),
+  0x0b: sse41("fp_round Vq,Wq,Ib ;sub=128 fp"),
+  0x0c: sse41("blend Vx,Wx,Ib ;sub=4"),
+  0x0d: sse41("blend Vx,Wx,Ib ;sub=8"),
+  0x0e: sse41("blend Vx,Wx,Ib ;sub=2"),
+  0x0f: {
+    np: "palignr Pq,Qq,Ib ;cpu=ssse3",
+    p66: "palignr Vx,Wx,Ib ;cpu=ssse3",
+    f3: "",
+    f2: "",
+  },
+  0x14: element("extract Mb,Vx,Ib ;sub=8", "extract Rd,Vx,Ib ;sub=8"),
+  0x15: element("extract Mw,Vx,Ib ;sub=16", "extract Rd,Vx,Ib ;sub=16"),
+  0x16: sse41("extract Ey,Vx,Ib ;sub=0"),
+  0x17: element("extract Md,Vx,Ib ;sub=32", "extract Rd,Vx,Ib ;sub=32"),
+  0x20: element("insert Vx,Mb,Ib ;sub=8", "insert Vx,Rd,Ib ;sub=8"),
+  0x21: sse41("insertps Vd,Wd,Ib ;"),
+  0x22: sse41("insert Vx,Ey,Ib ;sub=0"),
+  0x40: sse41("@sse_fp Vx,Wx,Ib ;"),
+  0x41: sse41("@sse_fp Vx,Wx,Ib ;"),
+  0x42: sse41("mpsadbw Vx,Wx,Ib ;"),
+  0x60: wide("@sse_fp Vx,Wx,Ib ;cpu=sse4_2"),
+  0x61: wide("@sse_fp Vx,Wx,Ib ;cpu=sse4_2"),
+  0x62: wide("@sse_fp Vx,Wx,Ib ;cpu=sse4_2"),
+  0x63: wide("@sse_fp Vx,Wx,Ib ;cpu=sse4_2"),
+};
 
 /** The integer maps with the vector lines put in. */
 export function addVectorMaps(m: VectorMaps): VectorMaps {

@@ -41,6 +41,11 @@ export class SseContext {
     this.flags = 0;
   }
 
+  /** True when an exception that is not masked was found: what follows is not computed. */
+  get stopped(): boolean {
+    return (this.flags & ~this.masks) !== 0;
+  }
+
   /** Stores the flags; raises #XM (#UD while CR4.OSXMMEXCPT is clear) when one is not masked. */
   commit(c: Core): void {
     if (this.flags === 0) return;

@@ -6,11 +6,12 @@
 import { reciprocal, reciprocalRoot } from "./approximate.ts";
 import { binary, Op, squareRoot } from "./arith.ts";
 import { compare, extreme } from "./compare.ts";
+import { ctx } from "./context.ts";
 import { changeFormat, fromInteger, roundIntegral, toInteger } from "./convert.ts";
 
 /** First operand (the destination's old value), second operand, result; four words each. */
 export const X = new Uint32Array(4), Y = new Uint32Array(4), OUT = new Uint32Array(4);
-const T = new Uint32Array(4), S = new Uint32Array(4);
+const T = new Uint32Array(4), U = new Uint32Array(4), S = new Uint32Array(4);
 
 /** A form: double precision, only the lowest lane. */
 interface Shape {
@@ -131,16 +132,18 @@ export function dotProduct(dbl: boolean, control: number): void {
   for (let i = 0; i < 4; i += step) {
     if (control >> (4 + i / step) & 1) binary(Op.MUL, dbl, X, i, Y, i, T, i);
   }
-  if (dbl) binary(Op.ADD, true, T, 0, T, 2, S, 0);
-  else {
-    binary(Op.ADD, false, T, 0, T, 1, S, 0);
-    binary(Op.ADD, false, T, 2, T, 3, S, 1);
-    binary(Op.ADD, false, S, 0, S, 1, S, 0);
+  if (ctx.stopped) return;
+  // Every lane makes its own sum: which of two NaNs comes out depends on the order.
+  for (let i = 0; i < 4; i += step) {
+    if (dbl) binary(Op.ADD, true, T, 2, T, 0, S, i);
+    else binary(Op.ADD, false, T, i ^ 1, T, i, U, i);
   }
+  if (ctx.stopped) return;
+  if (!dbl) { for (let i = 0; i < 4; i++) binary(Op.ADD, false, U, i, U, i ^ 2, S, i); }
   OUT.fill(0);
   for (let i = 0; i < 4; i += step) {
     if (!(control >> (i / step) & 1)) continue;
-    OUT[i] = S[0];
-    if (dbl) OUT[i + 1] = S[1];
+    OUT[i] = S[i];
+    if (dbl) OUT[i + 1] = S[i + 1];
   }
 }

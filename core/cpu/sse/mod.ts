@@ -1,6 +1,6 @@
 /**
  * The system operation "sse_fp": SSE floating-point instructions in TypeScript, exact in every rounding mode and with
- * every exception. Generated code does the common cases itself (`semantics/vector_fp.ts`).
+ * every exception, and SSE4.2's string comparisons. Generated code does the common cases itself (`semantics/vector_fp.ts`).
  *
  * `imm` is the immediate byte; `immHi` = opcode | prefix << 8 (0 none, 1 66, 2 F3, 3 F2) | map << 12 (0 0F, 1 0F38,
  * 2 0F3A).
@@ -12,6 +12,7 @@ import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import { type Insn, REC } from "../insn.ts";
 import { linearLow, linearOf, readMem, readRm } from "../system/operands.ts";
+import { Gpr } from "../state.ts";
 import type { SysOpTable } from "../system/ops.ts";
 import { deliverPending } from "../x87/fpu.ts";
 import { Order, order } from "./compare.ts";
@@ -29,6 +30,7 @@ import {
   X,
   Y,
 } from "./lanes.ts";
+import { compareStrings, stringIndex, stringMask } from "./strings.ts";
 
 /** Reads the first operand, an XMM register, into X. */
 function readX(c: Core, i: Insn): void {
@@ -37,21 +39,28 @@ function readX(c: Core, i: Insn): void {
 }
 
 /** Reads the second operand into Y: an XMM register, or so many bytes of memory (16: aligned, else #GP(0)). */
-function readY(c: Core, i: Insn, bytes: number): void {
+function readY(c: Core, i: Insn, bytes: number, aligned = true): void {
   const { s, mmu } = c;
   if (!i.isMem) {
     const at = (L.XMM + s.u8[i.at + REC.R1]) >> 2;
     for (let k = 0; k < 4; k++) Y[k] = s.u32[at + k];
     return;
   }
-  if (bytes === 16 && linearLow(c, i) & 15) raise(Vec.GP, 0);
+  if (bytes === 16 && aligned && linearLow(c, i) & 15) raise(Vec.GP, 0);
   const la = linearOf(c, i, bytes, false);
+  if (bytes === 16 && la & 7) return readBytes(c, la);
   Y[0] = readMem(c, la, Math.min(bytes, 8));
   if (bytes >= 8) Y[1] = mmu.hi;
   if (bytes === 16) {
     Y[2] = mmu.readWords64(mmu.next(la, 8));
     Y[3] = mmu.hi;
   }
+}
+
+/** Reads 16 bytes into Y one by one: no alignment check applies. */
+function readBytes(c: Core, la: number): void {
+  Y.fill(0);
+  for (let k = 0; k < 16; k++) Y[k >> 2] |= c.mmu.read8(c.mmu.canonical(c.mmu.next(la, k))) << (k & 3) * 8;
 }
 
 /** Writes OUT to the first operand. */
@@ -146,6 +155,21 @@ function toIntegers(c: Core, i: Insn, prefix: number, truncate: boolean): void {
   s.u32[at + 2] = 0xffff;
 }
 
+/** PCMPESTRM (60), PCMPESTRI (61), PCMPISTRM (62), PCMPISTRI (63); memory operands need no alignment. */
+function strings(c: Core, i: Insn, opcode: number): void {
+  const { s } = c, wide = i.opsize === 8;
+  readX(c, i);
+  readY(c, i, 16, false);
+  const length = (r: number) => wide ? s.num(L.GPR + r * 8) : s.lo(r) | 0;
+  const r = compareStrings(X, Y, i.imm, opcode < 0x62, length(Gpr.AX), length(Gpr.DX));
+  if (opcode & 1) s.setReg(Gpr.CX, stringIndex(r, (i.imm & 0x40) !== 0), 0);
+  else {
+    stringMask(r, (i.imm & 0x40) !== 0, OUT);
+    for (let k = 0; k < 4; k++) s.u32[(L.XMM >> 2) + k] = OUT[k];
+  }
+  s.flags = s.flags & ~0x8d5 | r.flags;
+}
+
 /** Map 0F3A: ROUNDPS ROUNDPD ROUNDSS ROUNDSD, DPPS, DPPD. */
 function map3a(c: Core, i: Insn, opcode: number): void {
   readX(c, i);
@@ -159,7 +183,7 @@ function map3a(c: Core, i: Insn, opcode: number): void {
 
 function sseFp(c: Core, i: Insn): void {
   const what = i.immHi, opcode = what & 0xff, prefix = what >>> 8 & 3;
-  if (what >>> 12 === 2) return map3a(c, i, opcode);
+  if (what >>> 12 === 2) return opcode >= 0x60 ? strings(c, i, opcode) : map3a(c, i, opcode);
   if (opcode === 0x2a) return fromIntegers(c, i, prefix);
   if (opcode === 0x2c || opcode === 0x2d) return toIntegers(c, i, prefix, opcode === 0x2c);
   if (opcode === 0x2e || opcode === 0x2f) return compareToFlags(c, i, opcode, prefix);
