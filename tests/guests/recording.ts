@@ -48,6 +48,17 @@ export interface Recorded {
   query: (sql: string) => Promise<Record<string, unknown>[]>;
 }
 
+/** Runs a guest without recording; what it printed is in `out`. */
+export async function unrecorded(args: string[], script: string): Promise<Ran> {
+  const file = await Deno.makeTempFile({ prefix: "retrovisor-script-" });
+  try {
+    await Deno.writeTextFile(file, script);
+    return await retrovisor("run", ...args, "--no-record", "--script", file, "--epoch", "1000000000");
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
 /**
  * Records a guest, replays the recording to its end and checks that nothing differs, then hands it to `look`.
  * @param args of `run`: the guest and its settings
@@ -78,10 +89,11 @@ export async function recorded(
     const replay = await retrovisor("replay", trace, "--format", "json");
     assertEquals(replay.code, 0, replay.out + replay.err);
     const replayed = JSON.parse(replay.out);
-    assertEquals([replayed.icount, replayed.exits, replayed.hypercalls], [
+    assertEquals([replayed.icount, replayed.exits, replayed.hypercalls, replayed.state_hash], [
       facts.icount,
       facts.exits,
       facts.hypercalls,
+      facts.state_hash,
     ]);
     const query = async (sql: string): Promise<Record<string, unknown>[]> => {
       const answer = await retrovisor("query", trace, sql, "--format", "json");
