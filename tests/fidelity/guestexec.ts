@@ -80,6 +80,10 @@ const nothing: CpuHooks = {
 /** Our processor in Linux user mode's clothes. */
 export class GuestExec implements Engine {
   readonly #mem = new PhysMem(MEMORY + 0x1000);
+  /** Most instructions between two returns of the processor. */
+  slice = Infinity;
+  /** Instructions that the last case retired, its handler's HLT included. */
+  instructions = 0;
   readonly #counter = { icount: 0 };
   readonly #cpu: Cpu;
 
@@ -254,12 +258,16 @@ export class GuestExec implements Engine {
     const before = new BigUint64Array(this.#load(test).buffer);
     const cpu = this.#cpu, { s } = cpu;
     let stopped: number = Stopped.LIMIT, missing = "";
+    const start = this.#counter.icount, end = start + LIMIT;
     try {
-      stopped = cpu.run(this.#counter.icount + LIMIT);
+      while (stopped === Stopped.LIMIT && this.#counter.icount < end) {
+        stopped = cpu.run(Math.min(end, this.#counter.icount + this.slice));
+      }
     } catch (error) {
       if (!(error instanceof Unimplemented)) throw error;
       missing = error.message;
     }
+    this.instructions = this.#counter.icount - start;
     const gpr = new BigUint64Array(16);
     for (let i = 0; i < 16; i++) gpr[i] = BigInt(s.hi(i)) << 32n | BigInt(s.lo(i));
     const result: TestResult = {

@@ -10,15 +10,15 @@ import { randomFx } from "./fpstate.ts";
 import { type CodeForm, type Encoding, formsOf, type Group, GROUP_OF_FEATURE, isExcluded } from "./forms.ts";
 import { type GeneratedCase, STORES_POINTERS, TRANSCENDENTAL, undefinedFlagsOf } from "./generate.ts";
 import { CODE_OFFSET } from "./operand.ts";
-import { FLAGS_LOADED, type Mode, type TestCase, WINDOW } from "./protocol.ts";
+import { CODE, FLAGS_LOADED, type Mode, type TestCase, WINDOW } from "./protocol.ts";
 import { interesting, Random } from "./random.ts";
 
 const instruction = new Instruction();
 /** Where in the window the loop counter is: far from what the pointers reach. */
 const COUNTER = 0x1800;
-/** Registers that hold pointers: SP, SI, DI. They point at the page boundary in the middle of the window. */
+/** Registers that hold pointers: SP; SI and DI, which point at the page boundary in the middle of the window. */
 const POINTERS = new Set([4, 6, 7]);
-const MIDDLE = 0x1000;
+const STACK = 0x1f00, MIDDLE = 0x1000;
 
 /** Never in a loop: they leave it, change pointers, or need privileges. */
 const UNSUITABLE = new RegExp(
@@ -129,50 +129,103 @@ function makeInstruction(
 const settleFlags = (r: Random) => [0x3c, r.below(256)];
 
 function counterInstruction(mode: Mode): number[] {
-  const le = (v: number, n: number) => Array.from({ length: n }, (_, i) => v >>> (i * 8) & 0xff);
   if (mode === 16) return [0xff, 0x0e, ...le(COUNTER, 2)]; // dec word [COUNTER]
   return mode === 64
     ? [0xff, 0x0c, 0x25, ...le(WINDOW + COUNTER, 4)]
     : [0xff, 0x0d, ...le(WINDOW + COUNTER, 4)];
 }
 
+/** Little-endian bytes of an integer. */
+const le = (v: number, n: number): number[] => Array.from({ length: n }, (_, i) => v >>> (i * 8) & 0xff);
+
+/** The body of a loop while it grows, and where it calls the subroutine behind the loop. */
+interface Body {
+  bytes: number[];
+  /** Positions of relative call displacements. */
+  calls: number[];
+  /** Positions of absolute addresses of the subroutine. */
+  pointers: number[];
+}
+
+/** Bytes of a near displacement, and of an address in a register. */
+const width = (mode: Mode) => mode === 16 ? 2 : 4;
+
+/** Control transfers and string instructions, in shapes that keep pointers and stack as they are. */
+function appendSpecial(r: Random, mode: Mode, b: Body): void {
+  const w = width(mode), register = r.pick(FREE);
+  switch (r.below(5)) {
+    case 0: // CALL rel
+      b.bytes.push(0xe8);
+      b.calls.push(b.bytes.length);
+      b.bytes.push(...le(0, w));
+      return;
+    case 1: // MOV reg, address; CALL reg
+      b.bytes.push(0xb8 | register);
+      b.pointers.push(b.bytes.length);
+      b.bytes.push(...le(0, w), 0xff, 0xd0 | register);
+      return;
+    case 2: // JMP over something
+      b.bytes.push(0xeb, 2, 0x0f, 0x0b);
+      return;
+    case 3: // PUSH, POP elsewhere
+      b.bytes.push(0x50 | register, 0x58 | r.pick(FREE));
+      return;
+    default: { // PUSH SI; PUSH DI; MOV CX, n; REP string; POP DI; POP SI
+      const op = r.pick([0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf]);
+      const rep = [0xa6, 0xa7, 0xae, 0xaf].includes(op) ? r.pick([0xf2, 0xf3]) : 0xf3;
+      b.bytes.push(0x56, 0x57, 0xb9, ...le(r.below(12), w), rep, op, 0x5f, 0x5e);
+    }
+  }
+}
+
+/** A random instruction with settled flags, sometimes jumped over. */
+function appendPiece(r: Random, mode: Mode, groups: ReadonlySet<Group>, bytes: number[]): CodeForm {
+  for (;;) {
+    const made = makeInstruction(r, mode, groups);
+    if (!made) continue;
+    const piece = made.undefinedFlags ? [...made.bytes, ...settleFlags(r)] : made.bytes;
+    if (r.chance(0.25)) bytes.push(0x70 | r.below(16), piece.length); // Jcc over the piece
+    bytes.push(...piece);
+    return made.form;
+  }
+}
+
+/** Body, counter, branch back, INT3, subroutine. */
+function makeCode(r: Random, mode: Mode, groups: ReadonlySet<Group>): { code: number[]; form: CodeForm } {
+  const b: Body = { bytes: [], calls: [], pointers: [] }, length = 2 + r.below(12);
+  let form = formsFor(mode, groups)[0];
+  for (let n = 0; n < length && b.bytes.length < 100; n++) {
+    if (r.chance(0.15)) appendSpecial(r, mode, b);
+    else form = appendPiece(r, mode, groups, b.bytes);
+  }
+  const counter = counterInstruction(mode), w = width(mode);
+  const near = b.bytes.length < 100;
+  const back = -(b.bytes.length + counter.length + (near ? 2 : 2 + w));
+  const code = [...b.bytes, ...counter, ...(near ? [0x75, back & 0xff] : [0x0f, 0x85, ...le(back, w)]), 0xcc];
+  const sub = code.length;
+  if (b.calls.length + b.pointers.length) {
+    for (let n = r.below(3); n >= 0; n--) appendPiece(r, mode, groups, code);
+    code.push(0xc3);
+  }
+  const put = (at: number, v: number) => le(v, w).forEach((byte, i) => code[at + i] = byte);
+  for (const at of b.calls) put(at, sub - at - w);
+  for (const at of b.pointers) put(at, (mode === 16 ? 0 : CODE) + CODE_OFFSET + sub);
+  return { code, form };
+}
+
 /** The loop with a number. */
 export function makeLoop(seed: number, index: number, groups: ReadonlySet<Group>): GeneratedCase {
   const r = new Random(seed ^ 0x5eed, index);
   const mode: Mode = r.chance(0.6) ? 64 : r.chance(0.7) ? 32 : 16;
-  const body: number[] = [];
-  const length = 2 + r.below(12);
-  let form = formsFor(mode, groups)[0];
-  for (let n = 0; n < length && body.length < 130;) {
-    const made = makeInstruction(r, mode, groups);
-    if (!made) continue;
-    n++;
-    form = made.form;
-    const piece = made.undefinedFlags ? [...made.bytes, ...settleFlags(r)] : made.bytes;
-    if (r.chance(0.25)) body.push(0x70 | r.below(16), piece.length); // Jcc over the piece
-    body.push(...piece);
-  }
-  const counter = counterInstruction(mode);
-  const back = -(body.length + counter.length + (body.length > 100 ? 6 : 2));
-  const code = body.length > 100
-    ? [
-      ...body,
-      ...counter,
-      0x0f,
-      0x85,
-      ...(mode === 16
-        ? [(back + 2) & 0xff, (back + 2) >> 8 & 0xff]
-        : [back & 0xff, back >> 8 & 0xff, 0xff, 0xff]),
-    ]
-    : [...body, ...counter, 0x75, back & 0xff];
+  const { code, form } = makeCode(r, mode, groups);
   const gpr = new BigUint64Array(16), window = mode === 16 ? 0 : WINDOW;
   for (let i = 0; i < 16; i++) gpr[i] = interesting(r);
-  for (const p of POINTERS) gpr[p] = BigInt(window + MIDDLE);
+  for (const p of POINTERS) gpr[p] = BigInt(window + (p === 4 ? STACK : MIDDLE));
   if (mode !== 64) { for (let i = 0; i < 16; i++) gpr[i] &= 0xffff_ffffn; }
   const test: TestCase = {
     mode,
     code: new Uint8Array(code),
-    codeOffset: r.chance(0.05) ? 4096 - code.length : CODE_OFFSET,
+    codeOffset: CODE_OFFSET,
     seed: r.u32(),
     rflags: r.u32() & 0x8d5 & FLAGS_LOADED | (r.chance(0.1) ? 0x400 : 0),
     gpr,
