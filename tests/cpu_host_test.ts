@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Decoded, Decoder, MODE_FLAT, MODE_STACK32 } from "../core/cpu/decode/decoder.ts";
+import { Decoded, Decoder, MODE_FLAT, MODE_MMX, MODE_SSE, MODE_STACK32 } from "../core/cpu/decode/decoder.ts";
 import { SYS_OPS } from "../core/cpu/system/ops.ts";
 import { compareResults } from "./fidelity/compare.ts";
 import { compareDecoders, type LengthDecoder } from "./fidelity/decodediff.ts";
@@ -86,6 +86,7 @@ const FEATURES = new Set([
   ..."MULTIBYTENOP PAUSE PREFETCHW CLFSH MSR FPU FPU287 FPU387 FXSR CPUID TSC RDTSCP SYSCALL SEP MONITOR"
     .split(" "),
   ..."FSGSBASE SMAP INVPCID SVM XSAVE RDRAND RDSEED".split(" "),
+  ..."MMX SSE SSE2 SSE3 SSSE3 SSE4_1 SSE4_2".split(" "),
 ]);
 /** Features of the policy that change which encodings exist. */
 const ABSENT = new Set(["bmi1", "abm", "avx", "clflushopt", "clwb"]);
@@ -95,7 +96,7 @@ const UD = SYS_OPS.indexOf("ud");
 
 const ourLength: LengthDecoder = (bytes, bits) => {
   const mode = bits === 16 ? 0 : bits === 32 ? 1 | MODE_FLAT | MODE_STACK32 : 2;
-  if (decoder.decode(bytes, 0, 15, mode) !== Decoded.OK) return 0;
+  if (decoder.decode(bytes, 0, 15, mode | MODE_SSE | MODE_MMX) !== Decoded.OK) return 0;
   return decoder.name === "sys" && decoder.entry.sys === UD ? 0 : decoder.length;
 };
 

@@ -53,6 +53,8 @@ export const EVERYDAY_GROUPS: readonly Group[] = [
   "sse",
   "sse2",
   "sse3",
+  "ssse3",
+  "sse4",
   "invalid",
 ];
 

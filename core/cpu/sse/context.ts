@@ -30,6 +30,8 @@ export class SseContext {
   masks = 0;
   /** Exceptions of all lanes so far. */
   flags = 0;
+  /** Exceptions of steps that are done. */
+  earlier = 0;
 
   /** Takes the controls of the vCPU. */
   begin(c: Core): void {
@@ -38,20 +40,23 @@ export class SseContext {
     this.daz = (v & DAZ) !== 0;
     this.masks = v >>> 7 & 0x3f;
     this.fz = (v & FZ) !== 0 && (this.masks & Ex.UE) !== 0;
-    this.flags = 0;
+    this.flags = this.earlier = 0;
   }
 
-  /** True when an exception that is not masked was found: what follows is not computed. */
-  get stopped(): boolean {
-    return (this.flags & ~this.masks) !== 0;
+  /** Ends a step of several: true when it found an exception that is not masked, and nothing follows. */
+  stops(): boolean {
+    if (this.flags & ~this.masks) return true;
+    this.earlier |= this.flags;
+    this.flags = 0;
+    return false;
   }
 
   /** Stores the flags; raises #XM (#UD while CR4.OSXMMEXCPT is clear) when one is not masked. */
   commit(c: Core): void {
-    if (this.flags === 0) return;
+    if ((this.flags | this.earlier) === 0) return;
     const open = this.flags & ~this.masks;
     if (open & BEFORE) this.flags &= BEFORE;
-    c.s.u32[L.MXCSR >> 2] |= this.flags;
+    c.s.u32[L.MXCSR >> 2] |= this.flags | this.earlier;
     if (open) raise(c.s.cr4 & Cr4.OSXMMEXCPT ? Vec.XM : Vec.UD);
   }
 }

@@ -132,13 +132,13 @@ export function dotProduct(dbl: boolean, control: number): void {
   for (let i = 0; i < 4; i += step) {
     if (control >> (4 + i / step) & 1) binary(Op.MUL, dbl, X, i, Y, i, T, i);
   }
-  if (ctx.stopped) return;
+  if (ctx.stops()) return;
   // Every lane makes its own sum: which of two NaNs comes out depends on the order.
   for (let i = 0; i < 4; i += step) {
-    if (dbl) binary(Op.ADD, true, T, 2, T, 0, S, i);
+    if (dbl) binary(Op.ADD, true, T, i, T, i ^ 2, S, i);
     else binary(Op.ADD, false, T, i ^ 1, T, i, U, i);
   }
-  if (ctx.stopped) return;
+  if (ctx.stops()) return;
   if (!dbl) { for (let i = 0; i < 4; i++) binary(Op.ADD, false, U, i, U, i ^ 2, S, i); }
   OUT.fill(0);
   for (let i = 0; i < 4; i += step) {
