@@ -23,6 +23,8 @@ export class Vcpu {
   nmiBlocked = false;
   /** An interrupt controller changed since this vCPU last looked. */
   interruptCheck = false;
+  /** @see Cpu.interruptNoted */
+  interruptNoted = false;
   /** An interrupt was pending while the guest could not take it. */
   windowWanted = false;
   /** Architectural state while another vCPU is active. */
@@ -39,6 +41,7 @@ export class Vcpu {
       nmiPending: this.nmiPending,
       nmiBlocked: this.nmiBlocked,
       interruptCheck: this.interruptCheck,
+      interruptNoted: this.interruptNoted,
       windowWanted: this.windowWanted,
       state: hex(this.state),
     };
@@ -52,6 +55,7 @@ export class Vcpu {
     this.nmiPending = j.nmiPending === true;
     this.nmiBlocked = j.nmiBlocked === true;
     this.interruptCheck = j.interruptCheck === true;
+    this.interruptNoted = j.interruptNoted === true;
     this.windowWanted = j.windowWanted === true;
     this.state.set(unhex(String(j.state), L.STATE_SIZE));
   }
@@ -85,6 +89,7 @@ export class VcpuSet {
     v.nmiPending = cpu.nmiPending;
     v.nmiBlocked = cpu.nmiBlocked;
     v.interruptCheck = cpu.interruptCheck;
+    v.interruptNoted = cpu.interruptNoted;
   }
 
   /** Copies a parked vCPU's state into the processor. */
@@ -96,6 +101,7 @@ export class VcpuSet {
     cpu.nmiPending = v.nmiPending;
     cpu.nmiBlocked = v.nmiBlocked;
     cpu.interruptCheck = v.interruptCheck;
+    cpu.interruptNoted = v.interruptNoted;
     cpu.pendingDb = 0;
     cpu.updateMode();
   }
@@ -110,8 +116,12 @@ export class VcpuSet {
 
   /** An interrupt controller's output may have changed: every vCPU looks before its next instruction. */
   interruptsChanged(): void {
-    for (const v of this.all) v.interruptCheck = true;
+    for (const v of this.all) {
+      v.interruptCheck = true;
+      v.interruptNoted = false;
+    }
     this.cpu.interruptCheck = true;
+    this.cpu.interruptNoted = false;
   }
 
   /** True when a vCPU has something to do. A halted one does when it may be woken. */

@@ -70,6 +70,8 @@ export class Cpu implements Core {
   msrHi = 0;
   /** Set when `hooks.interruptAck` may have something. */
   interruptCheck = false;
+  /** `hooks.interruptBlocked` has been asked since the last change of an interrupt controller or delivery. */
+  interruptNoted = false;
   /** Instruction count at which `run` returns; may be lowered while it runs. */
   limit = 0;
   #asked = false;
@@ -357,21 +359,31 @@ export class Cpu implements Core {
     }
   }
 
-  /** Delivers a pending NMI or external interrupt if the processor takes it now. */
+  /**
+   * Delivers pending NMIs and external interrupts as far as the processor takes them. What cannot be taken is looked at
+   * once, here and now: how often the dispatcher comes by depends on the engine.
+   */
   #interrupts(): void {
     const { s } = this;
-    const shadow = s.i32[L.INT_SHADOW >> 2] !== 0;
-    if (this.nmiPending && !this.nmiBlocked && !shadow) {
-      this.nmiPending = false;
-      this.nmiBlocked = true;
-      this.#external(Vec.NMI);
-      return;
+    for (;;) {
+      const shadow = s.i32[L.INT_SHADOW >> 2] !== 0;
+      if (this.nmiPending && !this.nmiBlocked && !shadow) {
+        this.nmiPending = false;
+        this.nmiBlocked = true;
+        this.#external(Vec.NMI);
+      } else if (!this.interruptCheck) return;
+      else if (shadow || !(s.u32[L.FLAGS >> 2] & Fl.IF)) {
+        if (!this.interruptNoted) this.hooks.interruptBlocked();
+        this.interruptNoted = true;
+        return;
+      } else {
+        const vector = this.hooks.interruptAck();
+        this.interruptNoted = false;
+        if (vector < 0) this.interruptCheck = false;
+        else this.#external(vector);
+      }
+      if (this.#shutdown) return;
     }
-    if (!this.interruptCheck) return;
-    if (shadow || !(s.u32[L.FLAGS >> 2] & Fl.IF)) return this.hooks.interruptBlocked();
-    const vector = this.hooks.interruptAck();
-    if (vector < 0) this.interruptCheck = false;
-    else this.#external(vector);
   }
 
   #external(vector: number): void {
