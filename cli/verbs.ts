@@ -28,6 +28,16 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
     load: async () => (await import("./report.ts")).reportVerb,
   },
   {
+    name: "diff",
+    summary: "Compare two recordings by what they count.",
+    load: async () => (await import("./diff.ts")).diffVerb,
+  },
+  {
+    name: "check",
+    summary: "Hold a recording's counts against a baseline, exactly.",
+    load: async () => (await import("./check.ts")).checkVerb,
+  },
+  {
     name: "info",
     summary: "Say what a recording is.",
     load: async () => (await import("./info.ts")).infoVerb,

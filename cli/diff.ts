@@ -1,0 +1,90 @@
+/**
+ * `retrovisor diff`: two recordings compared by what they count.
+ *
+ * @module
+ */
+import { DIFF_ALIAS, diffRows, SUBJECTS } from "../analysis/diff.ts";
+import { formatRows, type TextFormat } from "../analysis/format.ts";
+import { Session } from "../analysis/session.ts";
+import { bundleSource } from "../analysis/source.ts";
+import type { RowStream, Value } from "../analysis/rows.ts";
+import { ExitCode, UsageError } from "./exit_code.ts";
+import { BufferedOut, note } from "./io.ts";
+import { suggestion } from "./nearest.ts";
+import { subjectsOption } from "./subjects.ts";
+import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
+import type { Given, Verb } from "./verb.ts";
+
+const FORMATS: readonly TextFormat[] = ["table", "json", "csv"];
+
+/** The verb. */
+export const diffVerb: Verb = {
+  name: "diff",
+  summary: "Compare two recordings by what they count.",
+  usage: "A B",
+  options: [
+    { name: "by", value: "LIST", help: `What to compare (default all): ${SUBJECTS.join(",")}.` },
+    { name: "all", help: "Show equal counts, too." },
+    { name: "format", value: "FORMAT", help: "table (default), json or csv." },
+    { name: "exit-code", help: "Exit with 1 when anything differs." },
+  ],
+  notes: `
+Columns: subject, name, a and b (how often in each recording), change (b - a), change_pct (percent of a; empty when a has
+none). Runs are deterministic: a difference is one between guests, machines or inputs, never noise.`,
+  examples: [
+    ["diff before.trace after.trace", "What changed, largest change first."],
+    ["diff one.trace two.trace --by reason --all", "Exits by reason side by side."],
+    ["diff a.trace b.trace --by function --format csv", "For a spreadsheet."],
+  ],
+  run: diff,
+};
+
+async function diff(given: Given): Promise<number> {
+  limitArgs(given, "diff", 2);
+  if (given.args.length === 1) throw new UsageError("diff needs two recordings: retrovisor diff A B.");
+  const paths = [tracePath(given, "diff"), tracePath({ ...given, args: given.args.slice(1) }, "diff")];
+  const subjects = subjectsOption(given.values.by, SUBJECTS);
+  const name = given.values.format ?? "table";
+  const format = FORMATS.find((f) => f === name);
+  if (format === undefined) throw new UsageError(`There is no format "${name}"${suggestion(name, FORMATS)}`);
+  const bundles = [openBundle(paths[0])];
+  try {
+    bundles.push(openBundle(paths[1]));
+    bundles.forEach((b, i) => {
+      if (b.recovered) note(`retrovisor: ${paths[i]} was cut; it is read up to icount ${b.icount}.`);
+    });
+    const session = await Session.open(
+      new Map([["main", bundleSource(bundles[0])], [DIFF_ALIAS, bundleSource(bundles[1])]]),
+    );
+    try {
+      const counted = new CountedRows(diffRows(session, { subjects, all: given.flags.all === true }));
+      const buffer = new BufferedOut();
+      for (const text of formatRows(counted.stream, format)) buffer.write(text);
+      buffer.flush();
+      if (counted.different === 0) note("retrovisor: no count differs.");
+      return counted.different > 0 && given.flags["exit-code"] ? ExitCode.FAILED : ExitCode.OK;
+    } finally {
+      session.close();
+    }
+  } finally {
+    for (const b of bundles) b.close();
+  }
+}
+
+/** Passes rows through and counts those that differ. */
+class CountedRows {
+  different = 0;
+  readonly stream: RowStream;
+
+  constructor({ columns, rows }: RowStream) {
+    const change = columns.findIndex((c) => c.name === "change");
+    this.stream = { columns, rows: this.#count(rows, change) };
+  }
+
+  *#count(rows: Iterable<Value[]>, change: number): Generator<Value[]> {
+    for (const row of rows) {
+      if (Number(row[change]) !== 0) this.different++;
+      yield row;
+    }
+  }
+}
