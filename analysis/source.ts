@@ -6,6 +6,7 @@
 import type { Bundle } from "../traces/bundle.ts";
 import { SEALS } from "../traces/schema.ts";
 import { streamSegments } from "../traces/segments.ts";
+import { encodeRecording, RECORDING } from "./recording.ts";
 import type { TraceSource } from "./session.ts";
 import { guestSymbols } from "../core/boot/guest_symbols.ts";
 import type { GuestImage } from "../core/config.ts";
@@ -17,13 +18,14 @@ const BATCHES_PER_SEGMENT = 8;
 
 /**
  * The tables of an open bundle, read as they are asked for. `symbols` come from the images when the recording has none
- * of its own. Errors while reading: `TraceError`.
+ * of its own; table `recording` is made here. Errors while reading: `TraceError`.
  * @param file symbols that replace the kernel's
  */
 export function bundleSource(bundle: Bundle, file: SymbolFile | null = null): TraceSource {
   return {
-    tables: bundle.tables().map((t) => t.spec.name).filter((name) => name !== SEALS.name),
+    tables: [...bundle.tables().map((t) => t.spec.name).filter((name) => name !== SEALS.name), RECORDING],
     segments(table) {
+      if (table === RECORDING) return [encodeRecording(bundle)];
       if (table === "symbols" && (file !== null || bundle.table(table).rows === 0)) {
         const images = bundle.images();
         const symbols = encodeSymbols(guestSymbols(images, recordedSlide(bundle, images), file));

@@ -7,13 +7,20 @@
 import { type DataType, RecordBatchReader, Type } from "apache-arrow";
 import type { ColumnSpec } from "../traces/ipc.ts";
 import { SEALS, TABLES } from "../traces/schema.ts";
+import { RECORDING, RECORDING_COLUMNS } from "./recording.ts";
 
 /** Name and DuckDB type of a column. */
 export type ColumnType = readonly [name: string, type: string];
 
 /** The documented columns of every table: what an absent table or column looks like. */
 export const TABLE_COLUMNS: ReadonlyMap<string, readonly ColumnType[]> = new Map(
-  [...TABLES, SEALS].map((t) => [t.name, t.columns.map((c): ColumnType => [c.name, specType(c.type)])]),
+  [
+    ...[...TABLES, SEALS].map((t): [string, ColumnType[]] => [
+      t.name,
+      t.columns.map((c): ColumnType => [c.name, specType(c.type)]),
+    ]),
+    [RECORDING, RECORDING_COLUMNS],
+  ],
 );
 
 /** Vocabularies that are known before a row is read, by `table.column`. */

@@ -1,14 +1,12 @@
--- hot_rip: where the guest spends its instructions: PC samples by address (needs sampling, `sample=N`)
+-- hot_rip: where the guest spends its instructions: regular PC samples by address (needs sampling, `sample=N`)
 --   rip: sampled address
 --   function: function it lies in; null when unknown
 --   function_offset: bytes from the function's start
 --   cpl: privilege level
 --   samples: how often
---   samples_pct: share of all samples, percent
+--   samples_pct: share of all regular samples, percent
 CREATE OR REPLACE VIEW hot_rip AS
-WITH functions AS (
-  SELECT start, max(coalesce(size, 0)) AS size, max(name) AS name FROM symbols GROUP BY start
-), counted AS (SELECT rip, cpl, count(*) AS samples FROM samples GROUP BY rip, cpl)
+WITH counted AS (SELECT rip, cpl, count(*) AS samples FROM pc_samples GROUP BY rip, cpl)
 SELECT c.rip, CASE WHEN f.size = 0 OR c.rip - f.start < f.size THEN f.name END AS function,
   CASE WHEN f.size = 0 OR c.rip - f.start < f.size THEN c.rip - f.start END AS function_offset, c.cpl, c.samples,
   round(100.0 * c.samples / sum(c.samples) OVER (), 2) AS samples_pct

@@ -1,17 +1,15 @@
--- top_function: functions by PC samples and by exits; needs symbols (and sampling, for the samples)
+-- top_function: functions by regular PC samples and by exits; needs symbols (and sampling, for the samples)
 --   function: name of the symbol; null: no symbol covers the address
 --   module: where the symbol is from
---   samples: deterministic PC samples in it
---   samples_pct: share of all samples, percent; null without sampling
+--   samples: regular PC samples in it
+--   samples_pct: share of all regular samples, percent; null without sampling
 --   exits: exits from it
 --   exits_pct: share of all exits, percent
 CREATE OR REPLACE VIEW top_function AS
-WITH functions AS (
-  SELECT start, max(coalesce(size, 0)) AS size, max(name) AS name, max(module) AS module FROM symbols GROUP BY start
-), sampled AS (
+WITH sampled AS (
   SELECT CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.name END AS function,
     CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.module END AS module, 1 AS sample, 0 AS exit
-  FROM samples s ASOF LEFT JOIN functions f ON s.rip >= f.start
+  FROM pc_samples s ASOF LEFT JOIN functions f ON s.rip >= f.start
 )
 SELECT function, module,
   count(*) FILTER (sample = 1) AS samples,

@@ -1,0 +1,20 @@
+-- sample_frames: the stack of each regular PC sample, a row a frame
+--   icount: the sample
+--   vcpu: virtual processor
+--   cpl: privilege level of the sample
+--   depth: 0 is the sampled address itself, 1 its caller, and so on
+--   address: sampled address, or return address
+--   function: function it lies in; [user] for unnamed code at CPL 3, [unknown] for other unnamed code
+CREATE OR REPLACE VIEW sample_frames AS
+WITH frames AS (
+  SELECT icount, vcpu, cpl, unnest(list_concat([rip], stack)) AS address,
+    (generate_subscripts(list_concat([rip], stack), 1) - 1)::INTEGER AS depth
+  FROM pc_samples
+), looked_up AS (
+  -- A call that never returns may be a function's last instruction: its return address is the next function's.
+  SELECT *, CASE WHEN depth = 0 THEN address ELSE greatest(address, 1) - 1 END AS inside FROM frames
+)
+SELECT l.icount, l.vcpu, l.cpl, l.depth, l.address,
+  CASE WHEN f.size = 0 OR l.inside - f.start < f.size THEN f.name
+    WHEN l.cpl = 3 THEN '[user]' ELSE '[unknown]' END AS function
+FROM looked_up l ASOF LEFT JOIN functions f ON l.inside >= f.start;
