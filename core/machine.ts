@@ -12,6 +12,7 @@ import { loadGuest, memoryCapacity } from "./boot/load.ts";
 import type { BootState } from "./boot/types.ts";
 import { Clock } from "./clock.ts";
 import { type GuestImage, type MachineConfig } from "./config.ts";
+import type { DebugStop } from "./cpu/debug_stops.ts";
 import { Cpu, Stopped } from "./cpu/cpu.ts";
 import { type CpuidPolicy, parseCpuidSpec } from "./cpu/cpuid.ts";
 import type { CpuidResult } from "./cpu/hooks.ts";
@@ -180,8 +181,17 @@ export class RetrovisorMachine implements Machine {
       if (ran > 0) this.#idleJumps = 0;
       // A single vCPU has no turns: its slices end where the caller says, which must not show in the state.
       if (vcpus.all.length > 1) scheduler.ran(ran);
-      this.#boundaries();
+      const stop = cpu.debug === null ? null : this.#debugStop();
+      if (stop === null || ran > 0) this.#boundaries();
+      if (stop !== null) return "limit";
     }
+  }
+
+  /** Why a debugger stops the run here, if it does. */
+  #debugStop(): DebugStop | null {
+    const { debug } = this.cpu;
+    debug?.settle();
+    return debug?.stop ?? null;
   }
 
   /** Makes a vCPU the running one. */

@@ -65,6 +65,8 @@ export class CodeCache {
   /** Told of the handler of each block that is dropped, and when all are. */
   onKill: ((handler: number) => void) | null = null;
   onClear: (() => void) | null = null;
+  /** Linear addresses at which blocks end, for a debugger; null: none. */
+  splits: ReadonlySet<number> | null = null;
   /** Blocks decoded since start, for statistics. */
   decoded = 0;
 
@@ -225,8 +227,10 @@ export class CodeCache {
     mode: number,
   ): { count: number; end: number } {
     const d = this.decoder, limit = this.s.code64 ? Infinity : this.s.segLimit(Seg.CS);
+    const base = this.s.code64 ? 0 : this.s.segBase(Seg.CS), { splits } = this;
     let count = 0, rip = start, rec = at;
     while (count < most) {
+      if (splits !== null && count > 0 && splits.has(base === 0 ? rip : (base + rip) % 0x1_0000_0000)) break;
       const room = Math.min(PAGE_SIZE - offset, limit - rip + 1);
       if (room <= 0 || d.decode(this.#u8, host, room, mode) !== Decoded.OK) break;
       this.#record(rec, rip);

@@ -9,6 +9,7 @@ import type { PhysMem } from "../mmu/physmem.ts";
 import { CodeCache, jumpCacheOffset } from "./code_cache.ts";
 import { type Core, STACK_SHADOW } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
+import type { DebugStops } from "./debug_stops.ts";
 import { Decoder } from "./decode/decoder.ts";
 import { allForms } from "./decode/forms.ts";
 import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
@@ -34,6 +35,8 @@ export const Stopped = {
   SHUTDOWN: 2,
   /** Somebody called `requestReturn`. */
   ASKED: 3,
+  /** A debugger's breakpoint or watchpoint: see `Cpu.debug`. */
+  DEBUG: 4,
 } as const;
 
 /** Where the instruction count lives: the machine's clock. */
@@ -74,6 +77,8 @@ export class Cpu implements Core {
   interruptNoted = false;
   /** Instruction count at which `run` returns; may be lowered while it runs. */
   limit = 0;
+  /** A debugger's breakpoints and watchpoints; null: nobody debugs. */
+  debug: DebugStops | null = null;
   #asked = false;
   #shutdown = false;
   /** RIP of the instruction that touches the world around the processor (valid inside hooks). */
@@ -161,6 +166,7 @@ export class Cpu implements Core {
       if (this.interruptCheck || this.nmiPending) this.#interrupts();
       if (this.halted) return Stopped.HALTED;
       if (counter.icount >= this.limit) return Stopped.LIMIT;
+      if (this.debug !== null && this.debug.due()) return Stopped.DEBUG;
       const { u32 } = s;
       try {
         if (
@@ -181,6 +187,9 @@ export class Cpu implements Core {
     const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
     const slot = s.i32[SLOT];
     s.i32[SLOT] = 0;
+    if (this.debug !== null && this.debug.splits.has(this.code.linear(rip))) {
+      return this.#enter(this.code.scratch(rip, 1), 1, 1);
+    }
     const found = this.code.lookup(rip);
     const rec = found < 0 ? ~found : found;
     if (found >= 0) {
@@ -243,10 +252,26 @@ export class Cpu implements Core {
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
         return this.#step();
+      case Leave.WATCH:
+        counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
+        s.rip = this.#ripOf(rec);
+        return this.#watched();
       default:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
         this.#fault(i32[L.FAULT_VECTOR >> 2], i32[L.FAULT_ERROR >> 2]);
+    }
+  }
+
+  /** Executes the instruction that touches a watchpoint by itself: what it does is noted with its exact count. */
+  #watched(): void {
+    const { s } = this, { watch } = this.debug!;
+    s.i32[SLOT] = 0;
+    watch.pass = true;
+    try {
+      this.#enter(this.code.scratch(s.code64 ? s.rip : s.rip % 0x1_0000_0000, 1), 1, 1);
+    } finally {
+      watch.pass = false;
     }
   }
 

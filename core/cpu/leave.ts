@@ -22,4 +22,6 @@ export const Leave = {
   STOP: 6,
   /** The block at `LEAVE_REC` has become hot; nothing of it has run. */
   HOT: 7,
+  /** The instruction touches a watchpoint: it must be executed again by itself. */
+  WATCH: 8,
 } as const;

@@ -12,6 +12,7 @@ import { PAGE_SIZE } from "./physmem.ts";
 import { tlbIndex } from "./tlb.ts";
 import { SUPERVISOR_SET, Translator } from "./translate.ts";
 import { Access } from "./walk.ts";
+import type { DataWatch } from "./watch.ts";
 
 const TWO32 = 0x1_0000_0000;
 
@@ -31,6 +32,13 @@ export const NO_MMIO: MmuHooks = {
 /** Reads and writes at linear addresses. `supervisor` marks implicit supervisor accesses (tables, TSS, inner stacks). */
 export class LinearMemory extends Translator {
   hooks: MmuHooks = NO_MMIO;
+  /** A debugger's watchpoints; null: none. Set by `Mmu.setWatch`. */
+  protected watch: DataWatch | null = null;
+
+  /** Notes an access that has been translated and happens now. */
+  #note(la: number, size: number, write: boolean): void {
+    if (this.watch !== null && this.watch.concerns(la, size, write)) this.watch.note(la, size, write);
+  }
 
   /** Address of a following byte: wraps at 4 GiB outside 64-bit code. */
   next(la: number, by: number): number {
@@ -161,6 +169,7 @@ export class LinearMemory extends Translator {
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const page = this.resolveCached(lo, hi, Access.READ, set, false);
     if (page < 0) this.raisePending();
+    if (this.watch !== null) this.#note(hi * TWO32 + (lo >>> 0), size, false);
     return this.mem.host(page * PAGE_SIZE + (lo & 0xfff));
   }
 
@@ -179,6 +188,7 @@ export class LinearMemory extends Translator {
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const page = this.resolveCached(lo, hi, Access.WRITE, set, false);
     if (page < 0) this.raisePending();
+    if (this.watch !== null) this.#note(hi * TWO32 + (lo >>> 0), size, true);
     if (page < 1 << 20 && (this.mem.rom[page] || this.mem.code[page])) return -1;
     return this.mem.host(page * PAGE_SIZE + (lo & 0xfff));
   }
@@ -190,6 +200,7 @@ export class LinearMemory extends Translator {
     if (first === size) return this.#readPhysical(a, size, la);
     const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.READ, supervisor);
+    this.#note(la, size, false);
     let value = 0;
     for (let i = 0; i < size; i++) {
       const byte = i < first
@@ -218,6 +229,7 @@ export class LinearMemory extends Translator {
     }
     const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.WRITE, supervisor);
+    this.#note(la, size, true);
     for (let i = 0; i < size; i++) {
       const byte = (i < 4 ? lo >>> i * 8 : hi >>> (i - 4) * 8) & 0xff;
       if (i < first) this.writePhysical(a + i, 1, byte, la + i);

@@ -14,6 +14,7 @@ import { LinearMemory } from "./linear.ts";
 import { PAGE_SIZE } from "./physmem.ts";
 import { SUPERVISOR_SET, Unresolved } from "./translate.ts";
 import { WriteTag } from "./tlb.ts";
+import type { DataWatch } from "./watch.ts";
 import { Access } from "./walk.ts";
 
 export type { MmuHooks } from "./linear.ts";
@@ -102,6 +103,11 @@ export class Mmu extends LinearMemory {
   pageNoLongerCode(page: number): void {
     this.tlb.unmarkCode(page);
   }
+  /** A debugger's watchpoints; null: none. Call again when they change. */
+  setWatch(watch: DataWatch | null): void {
+    this.watch = watch;
+    this.tlb.watchPages(watch?.pages ?? null);
+  }
   /** The TLB's contents for checkpoints: canonical, at most 320 KiB. */
   saveTlb(): Uint8Array {
     return this.tlb.save();
@@ -123,11 +129,14 @@ export class Mmu extends LinearMemory {
     const set = flags & SlowFlag.SUPERVISOR ? SUPERVISOR_SET : this.currentSet();
     if ((lo & 0xfff) + size > PAGE_SIZE) return this.#crossLoad(size, flags, set, lo, hi);
     if (this.#misaligned(lo, size, flags)) return 0;
-    const page = this.resolve(lo, hi, Access.READ, set, true);
+    const page = this.watch === null
+      ? this.resolve(lo, hi, Access.READ, set, true)
+      : this.#resolveWatched(lo, hi, set);
     if (page < 0) return this.#refuse(page);
     const host = page < 1 << 20 ? this.mem.hostPage[page] : 0;
+    if (host === 0 && i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
+    if (this.watch !== null && this.#watches(lo, hi, size, false)) return this.#leave(Leave.WATCH);
     if (host !== 0) return host << 12 | lo & 0xfff;
-    if (i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
     this.#readMmio(page, lo, hi, size);
     return L.SLOW_DATA;
   }
@@ -146,11 +155,12 @@ export class Mmu extends LinearMemory {
     if (page < 0) return this.#refuse(page);
     const { mem } = this, host = page < 1 << 20 ? mem.hostPage[page] : 0;
     if (host === 0) return this.#mmioStore(page, lo, hi, size, flags);
-    if (mem.rom[page]) return this.#romStore(host << 12 | lo & 0xfff, size);
-    if (mem.code[page]) {
-      if (this.#mustLeave(page, lo & 0xfff, size)) return this.#leave(Leave.ALONE);
-      this.aboutToChangeCode(page, lo & 0xfff, size);
+    if (mem.code[page] && !mem.rom[page] && this.#mustLeave(page, lo & 0xfff, size)) {
+      return this.#leave(Leave.ALONE);
     }
+    if (this.watch !== null && this.#watches(lo, hi, size, true)) return this.#leave(Leave.WATCH);
+    if (mem.rom[page]) return this.#romStore(host << 12 | lo & 0xfff, size);
+    if (mem.code[page]) this.aboutToChangeCode(page, lo & 0xfff, size);
     return host << 12 | lo & 0xfff;
   }
 
@@ -179,6 +189,21 @@ export class Mmu extends LinearMemory {
   #leave(reason: number): number {
     this.s.i32[L.LEAVE >> 2] = reason;
     return 0;
+  }
+
+  /** The page of a load while a debugger watches: what is in the TLB counts, as it does for generated code. */
+  #resolveWatched(lo: number, hi: number, set: number): number {
+    const known = this.checksAlignment ? -1 : this.tlb.watchedRead(set, lo, hi);
+    return known >= 0 ? known : this.resolve(lo, hi, Access.READ, set, true);
+  }
+
+  /** Notes an access to a watchpoint; true: it must be executed by itself first, for its exact instruction count. */
+  #watches(lo: number, hi: number, size: number, write: boolean): boolean {
+    const watch = this.watch!, la = hi * TWO32 + (lo >>> 0);
+    if (!watch.concerns(la, size, write)) return false;
+    if (!watch.pass && this.s.i32[L.ALONE >> 2] === 0) return true;
+    watch.note(la, size, write);
+    return false;
   }
 
   #refuse(unresolved: number): number {
@@ -228,6 +253,7 @@ export class Mmu extends LinearMemory {
 
   #mmioStore(page: number, lo: number, hi: number, size: number, flags: number): number {
     if (this.s.i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
+    if (this.watch !== null) this.#watches(lo, hi, size, true);
     if (flags & SlowFlag.RMW) this.#readMmio(page, lo, hi, size);
     this.#pageA = page;
     this.#linear = hi * TWO32 + (lo >>> 0);
@@ -290,6 +316,7 @@ export class Mmu extends LinearMemory {
 
   #crossLoad(size: number, flags: number, set: number, lo: number, hi: number): number {
     if (!this.#resolveBoth(size, flags, set, Access.READ, lo, hi)) return 0;
+    if (this.watch !== null && this.#watches(lo, hi, size, false)) return this.#leave(Leave.WATCH);
     this.#gather(size);
     return L.SLOW_DATA;
   }
@@ -300,6 +327,7 @@ export class Mmu extends LinearMemory {
     if (this.#mustLeave(this.#pageA, lo & 0xfff, first) || this.#mustLeave(this.#pageB, 0, size - first)) {
       return this.#leave(Leave.ALONE);
     }
+    if (this.watch !== null && this.#watches(lo, hi, size, true)) return this.#leave(Leave.WATCH);
     if (flags & SlowFlag.RMW) this.#gather(size);
     this.#size = size;
     return L.SLOW_DATA;

@@ -17,6 +17,8 @@ export const WriteTag = {
   WATCHED: 1,
   /** The page holds decoded code. */
   CODE: 2,
+  /** A debugger watches the page; in read tags, too. */
+  DEBUG: 4,
 } as const;
 
 /** The set for user-mode accesses; 0 and 2 are the supervisor's, 3 is never filled. */
@@ -63,6 +65,8 @@ export class Tlb {
   readonly exec: readonly [ExecTlb, ExecTlb];
   /** Regions that large pages filled entries in. */
   readonly #large = new Filter();
+  /** Linear page numbers that a debugger watches. */
+  #watched: ReadonlySet<number> | null = null;
 
   constructor(readonly s: CpuState, readonly mem: PhysMem) {
     this.m = s.i32;
@@ -94,9 +98,10 @@ export class Tlb {
   ): void {
     const { m, mem } = this, slot = set * L.TLB_ENTRIES + tlbIndex(lo, hi), e = FIRST + slot * STRIDE;
     const tag = lo & ~0xfff;
-    this.#set(e, allowed & 1, tag, hi);
+    const debug = this.#watched !== null && this.#isWatched(lo, hi) ? WriteTag.DEBUG : 0;
+    this.#set(e, allowed & 1, tag | debug, hi);
     const writable = allowed & 2 && rights & Right.DIRTY && !mem.rom[page];
-    const bits = (mem.dirty[page] ? 0 : WriteTag.WATCHED) | (mem.code[page] ? WriteTag.CODE : 0);
+    const bits = (mem.dirty[page] ? 0 : WriteTag.WATCHED) | (mem.code[page] ? WriteTag.CODE : 0) | debug;
     this.#set(e + 2, writable, tag | bits, hi);
     m[e + 6] = (mem.hostPage[page] << 12) - tag;
     m[e + 7] = page;
@@ -166,6 +171,30 @@ export class Tlb {
     }
   }
 
+  /** Makes generated code miss on the pages with these linear numbers; the translations stay. */
+  watchPages(pages: ReadonlySet<number> | null): void {
+    this.#watched = pages;
+    const { m } = this;
+    for (let i = 0; i < this.#count; i++) {
+      const e = FIRST + this.#filled[i] * STRIDE;
+      for (const tag of [e, e + 2]) {
+        if (!this.#valid(tag)) continue;
+        m[tag] &= ~WriteTag.DEBUG;
+        if (pages !== null && this.#isWatched(m[tag], m[tag + 1])) m[tag] |= WriteTag.DEBUG;
+      }
+    }
+  }
+
+  /** Physical page of a watched page's valid read translation; -1: there is none. */
+  watchedRead(set: number, lo: number, hi: number): number {
+    const { m } = this, e = this.entry(set, lo, hi);
+    return m[e] === ((lo & ~0xfff) | WriteTag.DEBUG) && m[e + 1] === hi ? m[e + 7] : -1;
+  }
+
+  #isWatched(lo: number, hi: number): boolean {
+    return this.#watched!.has(hi * 0x10_0000 + (lo >>> 12));
+  }
+
   /** The valid entries, in index order: equal contents give equal bytes (marks in write tags are left out). */
   save(): Uint8Array {
     const slots = this.#filled.slice(0, this.#count).filter((slot) => this.#allowed(slot) !== 0).sort();
@@ -217,7 +246,7 @@ export class Tlb {
 
   /** True when the tag at a word index is one (and not all ones). */
   #valid(word: number): boolean {
-    return (this.m[word] & 0xffc) === 0;
+    return (this.m[word] & 0xff8) === 0;
   }
 
   #allowed(slot: number): number {
@@ -227,7 +256,7 @@ export class Tlb {
 
   #isPage(e: number, tag: number, hi: number): boolean {
     const { m } = this;
-    return (m[e] === tag && m[e + 1] === hi) || ((m[e + 2] & ~3) === tag && m[e + 3] === hi);
+    return ((m[e] & ~7) === tag && m[e + 1] === hi) || ((m[e + 2] & ~7) === tag && m[e + 3] === hi);
   }
 
   #drop(slot: number, side: number): void {

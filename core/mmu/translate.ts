@@ -106,7 +106,7 @@ export class Translator {
       return page >= 0 ? page : this.resolve(lo, hi, access, set, generated);
     }
     const m = this.tlb.m, e = this.tlb.entry(set, lo, hi), tag = e + access * 2;
-    if ((m[tag] & ~3) === (lo & ~0xfff) && m[tag + 1] === hi) {
+    if ((m[tag] & ~7) === (lo & ~0xfff) && m[tag + 1] === hi) {
       const page = m[e + 7];
       if (access === Access.WRITE && m[tag] & 1) {
         this.mem.dirty[page] = 1;
