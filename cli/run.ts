@@ -101,7 +101,11 @@ async function runLive(
   const max = given.values["max-instructions"],
     most = max === undefined ? null : countOption("max-instructions", max);
   const progress = new ProgressLine(most, Deno.stderr.isTerminal() && !(input?.interactive ?? false));
-  const options = runOptions(given, inputs, stop.signal, progress, showConsole, most);
+  const options = {
+    ...runOptions(given, inputs, stop.signal, progress, showConsole, most),
+    // Whoever sits at the terminal sees a guest's timeouts pass at their own pace.
+    realTime: input?.interactive ?? false,
+  };
   const interrupted = () => stop.signal.aborted ? Deno.exit(130) : stop.abort();
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const s of signals) Deno.addSignalListener(s, interrupted);
