@@ -5,10 +5,13 @@
  */
 import type { Session } from "./session.ts";
 import {
+  callerExits,
   cpuid,
   exitRate,
   exitsByReason,
   functionHypercalls,
+  functionTime,
+  functionTotals,
   hotRips,
   hypercalls,
   interrupts,
@@ -82,7 +85,10 @@ function sections(session: Session, summary: TraceSummary): Section[] {
     vcpus,
     topRips,
     hotRips,
+    functionTime,
+    functionTotals,
     topFunctions,
+    callerExits,
     functionHypercalls,
   ];
 }

@@ -220,30 +220,79 @@ export const hotRips: Section = {
     ),
 };
 
+/** Functions by the instructions spent in them, alone and with what they called; nothing without sampling and symbols. */
+export const functionTime: Section = {
+  title: "Functions by instructions (PC samples)",
+  sql: `SELECT function, self, self_pct, total, total_pct FROM function_time\n` +
+    `WHERE function <> '[unknown]' ORDER BY self DESC, total DESC, function LIMIT 16`,
+  render: (rows) => timeTable(rows),
+};
+
+/** Functions by the instructions spent below them. */
+export const functionTotals: Section = {
+  title: "Functions by instructions, with all they called",
+  sql: `SELECT function, self, self_pct, total, total_pct FROM function_time\n` +
+    `WHERE total > self ORDER BY total DESC, self, function LIMIT 16`,
+  render: (rows) => timeTable(rows),
+};
+
+function timeTable(rows: Row[]): string[] {
+  return table(
+    rows.map((r) => [
+      text(r.function),
+      `${num(r.self_pct).toFixed(2)}% self`,
+      `${num(r.total_pct).toFixed(2)}% with callees`,
+      counted(num(r.total), "sample"),
+    ]),
+    "lrrr",
+  );
+}
+
 /** Functions by samples and exits; nothing without symbols. */
 export const topFunctions: Section = {
-  title: "Functions",
-  sql:
-    `SELECT function, samples, samples_pct, exits, exits_pct FROM top_function\nWHERE module <> 'xen' LIMIT 16`,
+  title: "Functions by exits",
+  sql: `SELECT function, exits, exits_pct, samples, samples_pct FROM top_function\n` +
+    `WHERE module <> 'xen' AND exits > 0 ORDER BY exits DESC, function LIMIT 12`,
   render: (rows) =>
     table(
       rows.map((r) => [
         text(r.function),
+        `${counted(num(r.exits), "exit")} ${num(r.exits_pct).toFixed(2)}%`,
         num(r.samples) > 0 ? `${counted(num(r.samples), "sample")} ${num(r.samples_pct).toFixed(2)}%` : "",
-        num(r.exits) > 0 ? `${counted(num(r.exits), "exit")} ${num(r.exits_pct).toFixed(2)}%` : "",
       ]),
       "lrr",
     ),
 };
 
-/** Functions by hypercalls; nothing without symbols. */
-export const functionHypercalls: Section = {
-  title: "Hypercalls by function",
-  sql:
-    `SELECT function, name, subop_name, calls FROM function_hypercalls\nWHERE function <> '[hypercall page]' LIMIT 12`,
+/** Exits by who called the function that exits; nothing without sampling. */
+export const callerExits: Section = {
+  title: "Exits by calling function",
+  sql: `SELECT caller, function, reason, exits, exits_pct FROM caller_exits\n` +
+    `WHERE caller IS NOT NULL LIMIT 16`,
   render: (rows) =>
     table(
-      rows.map((r) => [text(r.function), `${text(r.name)} ${text(r.subop_name)}`.trimEnd(), count(r.calls)]),
+      rows.map((r) => [
+        count(r.exits),
+        `${num(r.exits_pct).toFixed(2)}%`,
+        text(r.reason),
+        `${text(r.caller)} → ${r.function === null ? "?" : text(r.function)}`,
+      ]),
+      "rrll",
+    ),
+};
+
+/** Hypercalls by calling function; nothing without symbols. */
+export const functionHypercalls: Section = {
+  title: "Hypercalls by calling function",
+  sql: `SELECT function, known_by, name, subop_name, calls FROM hypercall_callers\n` +
+    `WHERE function <> '[hypercall page]' LIMIT 12`,
+  render: (rows) =>
+    table(
+      rows.map((r) => [
+        text(r.function),
+        `${text(r.name)} ${text(r.subop_name)}`.trimEnd(),
+        count(r.calls),
+      ]),
       "llr",
     ),
 };

@@ -11,7 +11,7 @@ import { TABLES } from "../traces/schema.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { BufferedOut, note, out, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
-import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
+import { limitArgs, openBundle, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
 const FORMATS = ["table", "json", "csv", "arrow"] as const;
@@ -27,6 +27,7 @@ export const queryVerb: Verb = {
     { name: "file", alias: "f", value: "FILE", help: "Read the SQL from a file." },
     { name: "format", value: "FORMAT", help: "table (default), json, csv or arrow (an Arrow IPC stream)." },
     { name: "with", value: "TRACE", help: "A second recording, its tables under the schema b: b.exits." },
+    SYMBOLS_OPTION,
     { name: "views", help: "List the views and tables that SQL can name." },
   ],
   notes: `
@@ -62,8 +63,9 @@ async function query(given: Given): Promise<number> {
     );
   }
   const sql = await sqlText(given);
+  const symbols = symbolsOption(given);
   const bundles = [openBundle(path)];
-  const sources = new Map<string, TraceSource>([["main", bundleSource(bundles[0])]]);
+  const sources = new Map<string, TraceSource>([["main", bundleSource(bundles[0], symbols)]]);
   if (given.values.with !== undefined) {
     bundles.push(openBundle(tracePath({ ...given, args: [given.values.with] }, "query")));
     sources.set("b", bundleSource(bundles[1]));

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { readSymbolFile, type SymbolFile } from "../core/boot/symbol_file.ts";
 import { Bundle } from "../traces/bundle.ts";
 import { MANIFEST_FILE } from "../traces/manifest.ts";
 import { UsageError } from "./exit_code.ts";
-import type { Given } from "./verb.ts";
+import type { Given, Option } from "./verb.ts";
 
 /**
  * The TRACE argument: a recording's folder, or a folder with exactly one recording in it.
@@ -76,4 +77,36 @@ export function openBundle(path: string): Bundle {
     throw error;
   }
   return bundle;
+}
+
+/** The option that names a file with symbols. */
+export const SYMBOLS_OPTION: Option = {
+  name: "symbols",
+  value: "FILE",
+  help: "The kernel's symbols from FILE: System.map, a copy of /proc/kallsyms, or ELF.",
+};
+
+/** Largest file with symbols: a kernel with all its debugging information. */
+const SYMBOLS_BYTES_MAX = 2 ** 31;
+
+/** Reads the file that `--symbols` names; null when it was not given. @throws UsageError, GuestError */
+export function symbolsOption(given: Given): SymbolFile | null {
+  const path = given.values.symbols;
+  if (path === undefined) return null;
+  try {
+    const { size, isDirectory } = Deno.statSync(path);
+    if (isDirectory) throw new UsageError(`Cannot read ${path} for symbols: it is a folder.`);
+    if (size > SYMBOLS_BYTES_MAX) {
+      throw new UsageError(`Cannot read ${path} for symbols: it is larger than 2 GiB.`);
+    }
+    return readSymbolFile(path.replace(/^.*\//, ""), Deno.readFileSync(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(`Cannot read ${path}: there is no such file.`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new UsageError(`Cannot read ${path}: permission denied.`);
+    }
+    throw error;
+  }
 }

@@ -81,7 +81,19 @@ Deno.test("report --sql prints the SQL of every section, and each of them runs a
 
 Deno.test("report leaves out what is empty", async () => {
   const all = await lines(new FixtureSource({ exits: [encodeTable("exits", EXITS.slice(0, 2))] }));
-  for (const title of ["Hypercalls", "I/O ports", "MSRs", "Interrupts", "Functions", "vCPUs"]) {
+  for (
+    const title of [
+      "Hypercalls",
+      "I/O ports",
+      "MSRs",
+      "Interrupts",
+      "Functions by exits",
+      "Functions by instructions (PC samples)",
+      "Exits by calling function",
+      "Hypercalls by calling function",
+      "vCPUs",
+    ]
+  ) {
     assert(!all.includes(title), title);
   }
   assert(all.includes("CPUID leaves"));
