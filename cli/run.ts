@@ -17,6 +17,7 @@ import { note, out } from "./io.ts";
 import { chooseFolder } from "./output_folder.ts";
 import { ProgressLine } from "./progress.ts";
 import { runSummary } from "./run_summary.ts";
+import { SYMBOLS_OPTION, symbolsOption } from "./trace_args.ts";
 import { countOption, type Given, type Verb } from "./verb.ts";
 
 /** Plain colours, visible cursor. */
@@ -43,6 +44,8 @@ export const runVerb: Verb = {
       value: "SECONDS",
       help: "What the guest's clock says at boot (default: the host's time).",
     },
+    { name: "sample", value: "N", help: "A PC sample every N instructions, for report; also key sample=N." },
+    SYMBOLS_OPTION,
   ],
   notes: `
 GUEST is a .cfg file in xl.cfg syntax (paths in it are relative to it) or a guest image: an ELF kernel with a PVH note, a
@@ -71,7 +74,8 @@ function wrapped(words: readonly string[]): string {
 }
 
 async function run(given: Given): Promise<number> {
-  const guest = guestOf(given);
+  const guest = guestOf(given), { sample } = given.values;
+  if (sample !== undefined) guest.config.sampleInterval = countOption("sample", sample);
   if (guest.ignored.length > 0) note(`Keys without effect here: ${guest.ignored.join(", ")}.`);
   const target = consoleTarget(guest.config);
   const script = readScript(given, target);
@@ -132,7 +136,7 @@ function runOptions(
   showConsole: boolean,
   most: number | null,
 ): RunOptions {
-  const checkpoint = given.values.checkpoint;
+  const checkpoint = given.values.checkpoint, symbols = symbolsOption(given);
   return {
     createMachine,
     signal,
@@ -145,6 +149,7 @@ function runOptions(
       out(bytes);
     },
     ...(most === null ? {} : { maxInstructions: most }),
+    ...(symbols === null ? {} : { symbols }),
     ...(checkpoint === undefined ? {} : { checkpointInterval: countOption("checkpoint", checkpoint) }),
   };
 }
