@@ -40,8 +40,11 @@ const GDT = KERNEL,
   TSS = KERNEL + 0x3000,
   STACK_TOP = KERNEL + 0x5000;
 /** Guest-physical pages. */
-const PML4 = 0x1000, TABLES = 0x2000, KERNEL_PAGES = 0x10000, CODE_PAGE = 0x20000, WINDOW_PAGES = 0x21000;
-const MEMORY = 0x24000;
+const CODE_TABLE = 0x4000; // the third of TABLES
+const PML4 = 0x1000, TABLES = 0x2000, KERNEL_PAGES = 0x10000, WINDOW_PAGES = 0x21000, CODE_PAGES = 0x24000;
+/** Code lies in another page for each case: a page whose code keeps changing would not be compiled any more. */
+const CODE_PAGE_COUNT = 2048;
+const MEMORY = CODE_PAGES + CODE_PAGE_COUNT * 0x1000;
 const KERNEL_CS = 0x10, KERNEL_SS = 0x18, TSS_SELECTOR = 0x40;
 /** Vectors that push an error code. */
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
@@ -86,6 +89,7 @@ export class GuestExec implements Engine {
   instructions = 0;
   readonly #counter = { icount: 0 };
   readonly #cpu: Cpu;
+  #cases = 0;
 
   /**
    * @param policy text of the CPUID policy
@@ -127,7 +131,7 @@ export class GuestExec implements Engine {
 
   #pageTables(): void {
     // Code at 256 MiB, window at 512 MiB: one PDPT, two PDs' worth of entries in the first gigabyte.
-    this.#mapPages(TABLES, 0, 0, CODE >>> 21, 0, [[CODE_PAGE, 5, false]]);
+    this.#mapPages(TABLES, 0, 0, CODE >>> 21, 0, [[CODE_PAGES, 5, false]]);
     const windowTable = TABLES + 0x3000;
     this.#put64(TABLES + 0x1000 + (WINDOW >>> 21) * 8, windowTable | 7, 0);
     for (let i = 0; i < 3; i++) {
@@ -205,7 +209,10 @@ export class GuestExec implements Engine {
   #load(test: TestCase): Uint8Array {
     const { s } = this.#cpu, page = new Uint8Array(CODE_SIZE).fill(0xcc);
     page.set(test.code, test.codeOffset);
-    this.#mem.write(CODE_PAGE, page);
+    const at = CODE_PAGES + (this.#cases++ % CODE_PAGE_COUNT) * 0x1000;
+    this.#put64(CODE_TABLE, at | 5, 0);
+    this.#cpu.mmu.invlpg(CODE);
+    this.#mem.write(at, page);
     const contents = windowContents(test);
     this.#mem.write(WINDOW_PAGES, contents);
     for (let i = 0; i < 16; i++) {

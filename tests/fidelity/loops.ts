@@ -30,6 +30,8 @@ const UNSUITABLE = new RegExp(
 function suitable(f: CodeForm): boolean {
   const name = Mnemonic[f.mnemonic];
   if (STORES_POINTERS.test(name) || TRANSCENDENTAL.test(name)) return false;
+  // A bit offset reaches anything, the counter included.
+  if (/^Bt[src]?_rm\d+_r/.test(f.name)) return false;
   if (f.group === "sse2" && name === "Movsd") return true;
   if (/^(Stosb|Stosw|Stosd|Stosq|Lods.|Cmps.|Scas.|Movs[bwdq])$/.test(name) && f.group === "int") {
     return false;
