@@ -28,7 +28,9 @@ export async function retrovisor(...args: string[]): Promise<Ran> {
 
 /** What `info --format json` says of a recording, as far as the tests look at it. */
 export interface Facts {
+  /** Kind of the outcome. */
   outcome: string;
+  outcome_message: string;
   icount: number;
   exits: number;
   hypercalls: number;
