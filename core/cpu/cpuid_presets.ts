@@ -23,7 +23,8 @@ const P5 = "fpu de pse tsc msr mce cx8";
 const P6 = `${P5} apic sep pge mca cmov mmx fxsr`;
 const PAE = `${P6} pae mtrr pat pse36 clflush sse sse2`;
 const X64 = `${PAE} lm nx syscall cx16 lahf_lm`;
-const MODERN = `${X64} x2apic rdtscp pdpe1gb fsgsbase smep smap umip nonstop_tsc arat`;
+const MODERN =
+  `${X64} pni ssse3 sse4_1 sse4_2 popcnt x2apic rdtscp pdpe1gb fsgsbase smep smap umip nonstop_tsc arat`;
 
 /** Presets by name. */
 export const PRESETS: Readonly<Record<string, CpuidPreset>> = {

@@ -51,7 +51,7 @@ const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** Instructions after which a case counts as endless. */
 const LIMIT = 20_000;
 /** CPUID policy of the processor under test: everything the groups cover. */
-const POLICY = "default,+popcnt,+movbe,+sse4_2";
+const POLICY = "default,+movbe";
 
 /** Thrown when a case reaches an instruction that is not built. */
 export class Unimplemented extends Error {
