@@ -1,7 +1,8 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { Cr4 } from "../core/cpu/state.ts";
 import * as L from "../core/layout.ts";
 import { Access } from "../core/mmu/mmu.ts";
+import { tlbIndex } from "../core/mmu/tlb.ts";
 import { G, machine, P, PD, probe, PS, slow, TOP, U, W } from "./mmu_fixture.ts";
 import { assertFault, faultOf, TestCore } from "./system_fixture.ts";
 
@@ -132,4 +133,13 @@ Deno.test("the TLB survives save and load, and equal contents give equal bytes",
   c.mmu.flushNonGlobal();
   assertEquals(probe(c, TOP + 0x1e000, L.TLB_READ), -1);
   assertEquals(probe(c, TOP + 0x7000, L.TLB_READ) > 0, true);
+});
+
+Deno.test("TLB keeps neighbouring pages in different entries", () => {
+  // Where the low page bits wrap, each value of the bits above that the index takes in.
+  for (let high = 0; high < 0x1_0000; high++) {
+    const lo = (high << 24 | 0xfff000) | 0, hi = high >>> 8;
+    const nextLo = (lo + 0x1000) | 0, nextHi = nextLo === 0 ? hi + 1 : hi;
+    assertNotEquals(tlbIndex(lo, hi), tlbIndex(nextLo, nextHi), `at 0x${high.toString(16)}fff000`);
+  }
 });

@@ -357,7 +357,7 @@ export class Emit {
   }
   #entry(la: Expr): Expr {
     const mix = X.and(
-      X.xor(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
+      X.add(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
       X.c32(L.TLB_ENTRIES - 1),
     );
     return this.let(X.add(X.shl(mix, X.c32(5)), this.tlbBase()));

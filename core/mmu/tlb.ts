@@ -49,9 +49,12 @@ class Filter {
   }
 }
 
-/** Index of a linear address in a set, exactly as generated code computes it. */
+/**
+ * Index of a linear address in a set, exactly as generated code computes it. A sum, not an exclusive or: neighbouring
+ * pages must never share an entry, for a probe compares the tag with the page of an access's last byte.
+ */
 export function tlbIndex(lo: number, hi: number): number {
-  return (lo >>> 12 ^ (lo >>> 24 | hi << 8)) & (L.TLB_ENTRIES - 1);
+  return (lo >>> 12) + (lo >>> 24 | hi << 8) & (L.TLB_ENTRIES - 1);
 }
 
 /** All sets of the TLB. */
