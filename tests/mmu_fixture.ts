@@ -34,7 +34,7 @@ export const pendingFault = (
 /** What a TLB tag says about an access of generated code: its entry, or -1. */
 export function probe(c: TestCore, la: number, tag: number, size = 4): number {
   const big = BigInt.asUintN(64, BigInt(la));
-  const e = c.s.i32[L.TLB_BASE >> 2] + Number((big >> 12n ^ big >> 24n) & 4095n) * 32;
+  const e = c.s.i32[L.TLB_BASE >> 2] + Number(((big >> 12n) + (big >> 24n)) & 4095n) * 32;
   const hit =
     c.s.view.getBigUint64(e + tag, true) === ((big + BigInt(size - 1)) & BigInt.asUintN(64, ~0xfffn));
   return hit ? (Number(big & 0xffff_ffffn) + c.s.view.getInt32(e + L.TLB_ADDEND, true)) >>> 0 : -1;
