@@ -111,7 +111,7 @@ function permitted(p: Permissions, access: number): boolean {
 /** What generated code concludes from the tags (core/layout.ts), for a 4-byte access. */
 function direct(c: TestCore, la: number, tag: number): boolean {
   const big = BigInt.asUintN(64, BigInt(la));
-  const index = Number(((big >> 12n) ^ (big >> 24n)) & 4095n);
+  const index = Number(((big >> 12n) + (big >> 24n)) & 4095n);
   const e = c.s.i32[L.TLB_BASE >> 2] + index * L.TLB_ENTRY_SIZE;
   return c.s.view.getBigUint64(e + tag, true) === ((big + 3n) & ~0xfffn);
 }
