@@ -9,7 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { buildGuest, type Kernel, KERNELS, type Paging } from "./build.ts";
 import type { PeerRun } from "./peer.ts";
-import { medianSpeeds, type Speeds, speedsOf } from "./statistics.ts";
+import { medianSpeeds, type RecordingCost, recordingCost, type Speeds, speedsOf } from "./statistics.ts";
 
 const HELP = `Compare the speed of Retrovisor with its peers on the same guest images.
 
@@ -43,6 +43,14 @@ interface Row {
   speeds: Speeds;
   /** Speed of the reference peer (v86) divided into ours; null for itself or when it did not run. */
   ratio: Speeds | null;
+  /** What recording costs, for the peer that records, when the one that does not ran, too. */
+  cost?: RecordingCost;
+}
+
+/** What one workload gave. */
+interface Compared {
+  speeds: Map<string, Speeds>;
+  cost: RecordingCost | null;
 }
 
 /** Runs a peer once in a fresh process. */
@@ -76,7 +84,7 @@ async function compare(
   image: string,
   peers: string[],
   runs: number,
-): Promise<Map<string, Speeds>> {
+): Promise<Compared> {
   const done = new Map<string, PeerRun[]>(peers.map((p) => [p, []]));
   let expected = "";
   for (let n = 0; n < runs; n++) {
@@ -91,9 +99,11 @@ async function compare(
     }
   }
   const instructions = instructionsOf(done);
-  return new Map(
+  const speeds = new Map(
     [...done].map(([peer, list]) => [peer, medianSpeeds(list.map((r) => speedsOf(r, instructions)))]),
   );
+  const plain = done.get("self"), recorded = done.get("record");
+  return { speeds, cost: plain && recorded ? recordingCost(plain, recorded, instructions) : null };
 }
 
 function ratioOf(ours: Speeds, reference: Speeds | undefined): Speeds | null {
@@ -116,6 +126,10 @@ function printTable(rows: Row[]): void {
     console.log(
       `${name.padEnd(20)} ${row.peer.padEnd(12)} ${cell("first")} | ${cell("warm")} | ${cell("whole")}`,
     );
+    if (row.cost) {
+      const { warm, run } = row.cost, percent = (n: number) => `${(100 * n).toFixed(1)} %`;
+      console.log(`${name.padEnd(20)} recording costs ${percent(warm)} warm, ${percent(run)} of a whole run`);
+    }
   }
 }
 
@@ -151,7 +165,7 @@ export async function main(args: string[]): Promise<number> {
   try {
     for (const kernel of kernels as Kernel[]) {
       const image = buildGuest({ kernel, paging, reps: Number(options.reps), directory });
-      const speeds = await compare(kernel, image, peers, Number(options.runs));
+      const { speeds, cost } = await compare(kernel, image, peers, Number(options.runs));
       for (const [peer, s] of speeds) {
         rows.push({
           kernel: kernel.name,
@@ -159,6 +173,7 @@ export async function main(args: string[]): Promise<number> {
           paging,
           speeds: s,
           ratio: peer === "v86" ? null : ratioOf(s, speeds.get("v86")),
+          ...(peer === "record" && cost ? { cost } : {}),
         });
       }
     }

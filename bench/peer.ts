@@ -18,6 +18,8 @@ export interface PeerRun {
   /** Host milliseconds from starting the machine to the guest's first output. */
   startMs: number;
   repetitions: Repetition[];
+  /** Host milliseconds from making the machine to the end of its run (and recording); left out by other machines. */
+  hostMs?: number;
 }
 
 /** Turns a guest's report (see bench/guests/guest.h) into repetitions. */

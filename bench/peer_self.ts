@@ -36,4 +36,5 @@ const result = options.record === undefined
   ? await runUnrecorded(config, images, new NoInputs(), runOptions)
   : await record(config, images, new NoInputs(), options.record, runOptions);
 if (!watch.done) throw new Error(`Cannot time the guest: ${result.outcome.message}`);
+watch.run.hostMs = result.hostMs;
 console.log(JSON.stringify(watch.run));

@@ -36,6 +36,25 @@ export function speedsOf(run: PeerRun, instructions: readonly number[]): Speeds 
   return { first: rate(0, 1), warm: median(warm), whole: rate(0, n) };
 }
 
+/** Part of the host's time that recording takes, 0 to 1; a little below 0 when the difference is lost in the noise. */
+export interface RecordingCost {
+  /** Of a warm repetition. */
+  warm: number;
+  /** Of a whole run, with what recording does before the guest starts and after it has ended. */
+  run: number;
+}
+
+/** What recording costs, from runs of the same image without and with it. */
+export function recordingCost(
+  plain: readonly PeerRun[],
+  recorded: readonly PeerRun[],
+  instructions: readonly number[],
+): RecordingCost {
+  const warm = (runs: readonly PeerRun[]) => median(runs.map((r) => 1 / speedsOf(r, instructions).warm));
+  const whole = (runs: readonly PeerRun[]) => median(runs.map((r) => r.hostMs ?? NaN));
+  return { warm: 1 - warm(plain) / warm(recorded), run: 1 - whole(plain) / whole(recorded) };
+}
+
 /** Medians over runs. */
 export function medianSpeeds(all: readonly Speeds[]): Speeds {
   return {
