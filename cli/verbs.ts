@@ -18,6 +18,11 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
     load: async () => (await import("./replay.ts")).replayVerb,
   },
   {
+    name: "debug",
+    summary: "Serve a recording to gdb, forwards and backwards.",
+    load: async () => (await import("./debug.ts")).debugVerb,
+  },
+  {
     name: "query",
     summary: "Ask a recording in SQL.",
     load: async () => (await import("./query.ts")).queryVerb,
@@ -36,6 +41,11 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
     name: "check",
     summary: "Hold a recording's counts against a baseline, exactly.",
     load: async () => (await import("./check.ts")).checkVerb,
+  },
+  {
+    name: "export",
+    summary: "Write a recording in another tool's format.",
+    load: async () => (await import("./export.ts")).exportVerb,
   },
   {
     name: "info",

@@ -54,7 +54,7 @@ export class Comparer implements Observer {
   }
 
   /** Goes to the rows that follow a checkpoint. */
-  seek(checkpoint: Checkpoint): void {
+  seek(checkpoint: Pick<Checkpoint, "counts">): void {
     this.#exits.cursor.seek(checkpoint.counts.exits);
     for (const [table, r] of Object.entries(this.#rows)) {
       r.cursor.seek(checkpoint.counts[table as keyof Checkpoint["counts"]]);

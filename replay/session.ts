@@ -26,6 +26,8 @@ export class ReplaySession {
   readonly comparer: Comparer;
   readonly #inputs: TraceInputs;
   readonly #hasher: StateHasher;
+  /** Pages that changed since they were hashed, as far as the machine has been asked. */
+  readonly #unhashed = new Set<number>();
   /** Checkpoints whose hashes were found equal. */
   compared = 0;
 
@@ -102,7 +104,7 @@ export class ReplaySession {
     d.expectCounts(c.counts);
     const timeNs = Math.floor(m.timeNs);
     if (timeNs !== c.timeNs) d.diverge("checkpoints", c.row, "time_ns", String(c.timeNs), String(timeNs));
-    this.#hasher.update(m.takeDirtyPages());
+    this.#rehash();
     const actual = hex(this.#hasher.digest(m.saveState())), expected = hex(c.hash);
     if (actual !== expected) d.diverge("checkpoints", c.row, "hash", expected, actual);
     this.compared++;
@@ -141,14 +143,49 @@ export class ReplaySession {
 
   /** Hash of the machine as it is. */
   stateHash(): string {
-    this.#hasher.update(this.machine.takeDirtyPages());
+    this.#rehash();
     return hex(this.#hasher.digest(this.machine.saveState()));
+  }
+
+  #rehash(): void {
+    this.takeChangedPages();
+    this.#hasher.update([...this.#unhashed]);
+    this.#unhashed.clear();
+  }
+
+  /** Takes the guest pages that changed since the last call, as the machine does; hashes still learn of them. */
+  takeChangedPages(): number[] {
+    const changed = this.machine.takeDirtyPages();
+    for (const gfn of changed) this.#unhashed.add(gfn);
+    return changed;
+  }
+
+  /** Rows of each table that were reached. */
+  counts(): Checkpoint["counts"] {
+    return Object.fromEntries(
+      COUNTED_TABLES.map((t) => [t, this.comparer.reached(t)]),
+    ) as Checkpoint["counts"];
+  }
+
+  /**
+   * Puts the machine where it has been before.
+   * @param put restores memory and state
+   * @param counts what `counts` answered there
+   */
+  resume(put: () => void, counts: Checkpoint["counts"]): void {
+    this.machine.observer = null;
+    put();
+    this.takeChangedPages();
+    this.#inputs.seek(counts.inputs);
+    this.comparer.seek({ counts });
+    this.machine.observer = this.comparer;
   }
 
   /** Restores a checkpoint. @throws TraceError */
   restore(c: Checkpoint): void {
     this.machine.observer = null;
     restoreCheckpoint(this.bundle, c, this.machine, this.#hasher);
+    this.#unhashed.clear();
     this.#inputs.seek(c.counts.inputs);
     this.comparer.seek(c);
     this.machine.observer = this.comparer;

@@ -1,0 +1,87 @@
+/**
+ * `retrovisor debug`: gdb against a recording, forwards and backwards.
+ *
+ * @module
+ */
+import { GdbServer } from "../replay/gdb/listener.ts";
+import { openForDebugging } from "../replay/gdb/open.ts";
+import type { Architecture } from "../replay/gdb/registers.ts";
+import { ExitCode, UsageError } from "./exit_code.ts";
+import { note } from "./io.ts";
+import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
+import type { Given, Verb } from "./verb.ts";
+
+const DEFAULT_PLACE = "127.0.0.1:1234";
+
+/** The verb. */
+export const debugVerb: Verb = {
+  name: "debug",
+  summary: "Serve a recording to gdb, forwards and backwards.",
+  usage: "TRACE",
+  options: [
+    {
+      name: "listen",
+      value: "HOST:PORT",
+      help: `Where gdb connects (default ${DEFAULT_PLACE}; port 0: any).`,
+    },
+    { name: "arch", value: "ARCH", help: "i386 or x86-64 (default: by the kernel)." },
+  ],
+  notes: `
+Then, in gdb: \`target remote :1234\`. \`monitor help\` lists what can be asked beyond gdb's own commands. One client at
+a time; whoever can connect can read the whole recording, so listen on loopback unless you mean it. Ctrl-C ends.`,
+  examples: [
+    ["debug demo.trace", "Wait for gdb on port 1234 of this machine."],
+    ["debug demo.trace --listen 127.0.0.1:0", "On a free port, which is printed."],
+  ],
+  run: debugTrace,
+};
+
+async function debugTrace(given: Given): Promise<number> {
+  const path = tracePath(given, "debug");
+  limitArgs(given, "debug", 1);
+  const { hostname, port } = place(given.values.listen ?? DEFAULT_PLACE), { arch } = given.values;
+  if (arch !== undefined && arch !== "i386" && arch !== "x86-64") {
+    throw new UsageError(`There is no architecture "${arch}": say i386 or x86-64.`);
+  }
+  const bundle = openBundle(path);
+  try {
+    const { traveler, target } = openForDebugging(bundle, arch as Architecture | undefined);
+    const server = listen(() => new GdbServer(traveler, target, hostname, port), hostname, port);
+    const stop = () => server.close();
+    Deno.addSignalListener("SIGINT", stop);
+    note(
+      `Recording of ${traveler.end} instructions. In gdb: target remote ${shown(hostname)}:${server.port}`,
+    );
+    server.onClient = (what) => note(`gdb ${what}.`);
+    try {
+      await server.serve();
+    } finally {
+      Deno.removeSignalListener("SIGINT", stop);
+    }
+  } finally {
+    bundle.close();
+  }
+  return ExitCode.OK;
+}
+
+function listen(make: () => GdbServer, hostname: string, port: number): GdbServer {
+  try {
+    return make();
+  } catch (e) {
+    if (!(e instanceof Error) || e instanceof Deno.errors.NotCapable) throw e;
+    throw new UsageError(`Cannot listen on ${shown(hostname)}:${port}: ${e.message}.`);
+  }
+}
+
+function shown(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
+
+/** HOST:PORT, [V6]:PORT, :PORT or PORT. @throws UsageError */
+function place(text: string): { hostname: string; port: number } {
+  const m = /^(?:(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):)?([0-9]{1,5})$/.exec(text), port = Number(m?.[3]);
+  if (m === null || port > 65535) {
+    throw new UsageError(`Option --listen takes HOST:PORT such as ${DEFAULT_PLACE}, not "${text}".`);
+  }
+  return { hostname: m[1] ?? (m[2] || "127.0.0.1"), port };
+}

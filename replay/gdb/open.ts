@@ -1,0 +1,41 @@
+/**
+ * Opens a recording for a debugger.
+ *
+ * @module
+ */
+import { createMachine, type RetrovisorMachine } from "../../core/machine.ts";
+import { TraceError } from "../../traces/errors.ts";
+import type { Bundle } from "../../traces/bundle.ts";
+import { ReplaySession } from "../session.ts";
+import { Traveler } from "../traveler.ts";
+import type { Architecture } from "./registers.ts";
+import { Target } from "./target.ts";
+
+/**
+ * A traveler through a recording, at its beginning, and its machine as a target.
+ * @param arch what gdb takes the processor for; left out: by the kernel, 32-bit ELF files are i386
+ * @throws TraceError, GuestError, Divergence
+ */
+export function openForDebugging(
+  bundle: Bundle,
+  arch?: Architecture,
+): { traveler: Traveler; target: Target } {
+  const made: RetrovisorMachine[] = [];
+  const session = new ReplaySession(bundle, (config, images, inputs) => {
+    made.push(createMachine(config, images, inputs));
+    return made[0];
+  });
+  if (session.checkpoints.length === 0) {
+    const where = { table: "checkpoints", batch: null, offset: null };
+    throw new TraceError("The recording has no checkpoint, so there is no way back in it", where);
+  }
+  const traveler = new Traveler(session, made[0]);
+  return { traveler, target: new Target(made[0], arch ?? architectureOf(bundle)) };
+}
+
+/** By the kernel image: class 1 in an ELF header is 32-bit. */
+function architectureOf(bundle: Bundle): Architecture {
+  const kernel = bundle.images().find((i) => i.role === "kernel")?.bytes;
+  const elf32 = kernel !== undefined && kernel[0] === 0x7f && kernel[1] === 0x45 && kernel[4] === 1;
+  return elf32 ? "i386" : "x86-64";
+}

@@ -1,0 +1,244 @@
+/**
+ * One client of the debugger: what its packets ask for, and the answers. See gdb's manual, appendix "gdb Remote Serial
+ * Protocol".
+ *
+ * @module
+ */
+import type { Arrival, Traveler } from "../traveler.ts";
+import { Divergence } from "../divergence.ts";
+import { monitor } from "./monitor.ts";
+import { hexBytes, hexText, PACKET_BYTES_MAX, unhexText } from "./packets.ts";
+import { Points } from "./points.ts";
+import type { Target } from "./target.ts";
+
+const REFUSED = "E.This is a recording: its registers and memory cannot be changed during replay";
+const FEATURES = [
+  `PacketSize=${PACKET_BYTES_MAX.toString(16)}`,
+  "QStartNoAckMode+",
+  "qXfer:features:read+",
+  "ReverseStep+",
+  "ReverseContinue+",
+  "swbreak+",
+  "hwbreak+",
+  "vContSupported+",
+].join(";");
+
+/** What becomes of the connection after a packet. */
+export interface Answer {
+  /** Contents of the answering packet; null: none. */
+  text: string | null;
+  /** The client leaves. */
+  close?: boolean;
+  /** From now on packets are not acknowledged. */
+  noAck?: boolean;
+}
+
+/** A client's conversation, apart from bytes and sockets. */
+export class GdbSession {
+  readonly points: Points;
+  #general = 0;
+  #stop = "";
+
+  constructor(readonly traveler: Traveler, readonly target: Target) {
+    this.points = new Points(traveler);
+    target.physical = false;
+    this.#stop = this.#signal(5);
+  }
+
+  /** Answers a packet. Never throws for what a client says. */
+  async answer(packet: string): Promise<Answer> {
+    try {
+      return await this.#dispatch(packet);
+    } catch (e) {
+      if (!(e instanceof Error)) throw e;
+      // What goes wrong in the recording is told, and the session goes on where it is.
+      const what = e instanceof Divergence ? "The replay is not as recorded" : "Cannot do this";
+      const text = `${what}: ${e.message.split("\n")[0]}`;
+      // The answer to a monitor command is text for people.
+      return { text: packet.startsWith("qRcmd,") ? hexText(text + "\n") : `E.${text}` };
+    }
+  }
+
+  async #dispatch(p: string): Promise<Answer> {
+    const rest = p.slice(1);
+    switch (p[0]) {
+      case "?":
+        return { text: this.#stop };
+      case "g":
+        return {
+          text: this.target.registers.map((r) => hexBytes(this.target.register(this.#general, r))).join(""),
+        };
+      case "p":
+        return { text: this.#register(rest) };
+      case "G":
+      case "P":
+      case "M":
+        return { text: REFUSED };
+      case "X":
+        // gdb asks with an empty write whether it may.
+        return { text: /^[0-9a-f]+,0:$/i.test(rest) ? "OK" : REFUSED };
+      case "m":
+        return { text: this.#memory(rest) };
+      case "H":
+        return { text: this.#select(rest) };
+      case "T":
+        return { text: this.#thread(rest) === null ? "E01" : "OK" };
+      case "Z":
+      case "z":
+        return { text: this.points.change(p, this.target) };
+      case "s":
+      case "c":
+        return {
+          text: rest === "" ? await this.#go(p[0]) : "E.Execution cannot continue elsewhere in a recording",
+        };
+      case "b":
+        return { text: p === "bs" || p === "bc" ? await this.#go(p) : "" };
+      case "D":
+        return { text: "OK", close: true };
+      case "k":
+        return { text: null, close: true };
+      case "v":
+        return await this.#verb(p);
+      case "q":
+        return { text: await this.#query(p) };
+      case "Q":
+        return this.#set(p);
+      default:
+        return { text: "" };
+    }
+  }
+
+  #register(hex: string): string {
+    const r = /^[0-9a-f]{1,4}$/i.test(hex) ? this.target.registers[parseInt(hex, 16)] : undefined;
+    return r === undefined ? "E01" : hexBytes(this.target.register(this.#general, r));
+  }
+
+  #memory(args: string): string {
+    const m = /^([0-9a-f]{1,16}),([0-9a-f]{1,8})$/i.exec(args);
+    const address = m ? this.target.linear(m[1]) : null;
+    if (m === null || address === null) return "E01";
+    const length = Math.min(parseInt(m[2], 16), PACKET_BYTES_MAX / 2 - 16);
+    const bytes = this.target.read(this.#general, address, length);
+    return bytes.length === 0 && length > 0 ? "E0e" : hexBytes(bytes);
+  }
+
+  /** vCPU of a thread id (1 and up); null when there is none. 0 and -1 mean any. */
+  #thread(id: string): number | null {
+    if (id === "0" || id === "-1") return this.traveler.machine.vcpus.active;
+    const n = /^[0-9a-f]{1,4}$/i.test(id) ? parseInt(id, 16) - 1 : -1;
+    return n >= 0 && n < this.target.vcpus ? n : null;
+  }
+
+  #select(args: string): string {
+    const vcpu = this.#thread(args.slice(1));
+    if (vcpu === null || !/^[gcm]/.test(args)) return "E01";
+    if (args[0] !== "c") this.#general = vcpu;
+    return "OK";
+  }
+
+  async #verb(p: string): Promise<Answer> {
+    if (p === "vCont?") return { text: "vCont;c;C;s;S" };
+    if (p.startsWith("vCont;")) {
+      const action = /^vCont;([csCS])/.exec(p)?.[1];
+      // One action for all: vCPUs run in the recorded order.
+      const steps = /;[sS]/.test(p);
+      return { text: action === undefined ? "E01" : await this.#go(steps ? "s" : "c") };
+    }
+    if (p.startsWith("vKill")) return { text: "OK", close: true };
+    return { text: "" };
+  }
+
+  async #query(p: string): Promise<string> {
+    if (p.startsWith("qSupported")) return FEATURES;
+    if (p.startsWith("qXfer:features:read:")) return this.#description(p.slice(20));
+    if (p.startsWith("qRcmd,")) return await this.#command(p.slice(6));
+    if (p.startsWith("qThreadExtraInfo,")) {
+      const vcpu = this.#thread(p.slice(17));
+      return vcpu === null ? "E01" : hexText(this.target.describe(vcpu));
+    }
+    switch (p) {
+      case "qfThreadInfo":
+        return "m" + Array.from({ length: this.target.vcpus }, (_, i) => (i + 1).toString(16)).join(",");
+      case "qsThreadInfo":
+        return "l";
+      case "qC":
+        return `QC${(this.#general + 1).toString(16)}`;
+      case "qAttached":
+        return "1";
+      case "qqemu.PhyMemMode":
+        return this.target.physical ? "1" : "0";
+      default:
+        return "";
+    }
+  }
+
+  #set(p: string): Answer {
+    if (p === "QStartNoAckMode") return { text: "OK", noAck: true };
+    const m = /^Qqemu\.PhyMemMode:([01])$/.exec(p);
+    if (m === null) return { text: "" };
+    this.target.physical = m[1] === "1";
+    return { text: "OK" };
+  }
+
+  #description(args: string): string {
+    const m = /^([^:]*):([0-9a-f]{1,8}),([0-9a-f]{1,8})$/i.exec(args);
+    if (m === null || m[1] !== "target.xml") return "E00";
+    const from = parseInt(m[2], 16), { xml } = this.target;
+    const part = xml.slice(from, from + Math.min(parseInt(m[3], 16), PACKET_BYTES_MAX / 2));
+    return (from + part.length < xml.length ? "m" : "l") + part;
+  }
+
+  async #command(hex: string): Promise<string> {
+    const line = unhexText(hex);
+    if (line === null) return "E01";
+    const said = await monitor(this.traveler, this.target, line);
+    this.#moved();
+    const most = PACKET_BYTES_MAX / 2 - 16;
+    return said === "" ? "OK" : hexText(said.length > most ? said.slice(0, most) + "\n" : said);
+  }
+
+  /** The vCPU that runs is the one looked at. */
+  #moved(): void {
+    this.#general = this.traveler.machine.vcpus.active;
+    this.#stop = this.#signal(5);
+  }
+
+  async #go(how: string): Promise<string> {
+    const t = this.traveler;
+    this.points.apply();
+    let arrival: Arrival;
+    if (how === "s") arrival = await t.step();
+    else if (how === "bs") arrival = await t.stepBack();
+    else if (how === "bc") arrival = await t.resumeBack();
+    else arrival = await t.resume();
+    this.#moved();
+    return this.#stop = this.#reply(arrival);
+  }
+
+  #signal(number: number, reason = ""): string {
+    return `T${number.toString(16).padStart(2, "0")}${reason}thread:${(this.#general + 1).toString(16)};`;
+  }
+
+  #reply(a: Arrival): string {
+    switch (a.kind) {
+      case "there":
+        return this.#signal(5);
+      case "breakpoint":
+        return this.#signal(
+          5,
+          this.points.isHardware(this.traveler.debug.address()) ? "hwbreak:;" : "swbreak:;",
+        );
+      case "watchpoint": {
+        const name = { 2: "watch", 3: "rwatch", 4: "awatch" }[a.hit.point.kind] ?? "watch";
+        const address = BigInt.asUintN(this.target.arch === "i386" ? 32 : 64, BigInt(a.hit.point.address));
+        return this.#signal(5, `${name}:${address.toString(16)};`);
+      }
+      case "begin":
+        return this.#signal(5, "replaylog:begin;");
+      case "end":
+        return this.#signal(5, "replaylog:end;");
+      case "interrupted":
+        return this.#signal(2);
+    }
+  }
+}
