@@ -8,12 +8,9 @@ import type { Semantic } from "../form.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import {
-  address16,
   binary,
-  commitMmx,
   constant,
   enterMmx,
-  fromQword,
   isMmx,
   lane,
   lowQword,

@@ -11,19 +11,14 @@ import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import {
   address16,
-  binary,
   commitMmx,
-  constant,
   enterMmx,
   fromQword,
   isMmx,
-  lane,
-  lowQword,
   readVector,
   shuffle,
   simd,
   writeVector,
-  zero,
 } from "./vector_operands.ts";
 
 /** Whole 16 bytes; `mova` checks alignment. */
