@@ -123,6 +123,7 @@ const INTERRUPTS = table("interrupts", 8192, [
   ["rip", U64],
 ]);
 
+/** Regular samples lie at multiples of the configuration's `sampleInterval`; others were taken at exits. */
 const SAMPLES = table("samples", 8192, [
   ["icount", U64],
   ["vcpu", U16],
@@ -169,6 +170,7 @@ const PAGES = table("pages", 512, [
   ["bytes", { kind: "fixed", bytes: 4096 }],
 ]);
 
+/** Code as the guest's virtual addresses at the end of the run, ascending, one name an address. */
 const SYMBOLS = table("symbols", 8192, [
   ["start", U64],
   ["size", U64],
