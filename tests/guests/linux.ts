@@ -97,6 +97,11 @@ export const BOOTS: readonly LinuxBoot[] = [
 /** True when the whole matrix is asked for: `deno task guests:full`. */
 export const FULL = Deno.env.get("RETROVISOR_FULL") === "1";
 
+/** Registers a test of the everyday run, or of the full run only: what is left out does not count as ignored. */
+export function testIf(wanted: boolean, definition: Deno.TestDefinition): void {
+  if (wanted) Deno.test(definition);
+}
+
 /** True when the guests of a boot have been fetched. */
 export function isFetched(boot: LinuxBoot): boolean {
   return guestPath(boot.role) !== null && busyboxPath(boot.arch) !== null;

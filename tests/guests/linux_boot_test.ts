@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { atPrompt, BOOTS, checkIdentity, FULL, IDENTITY, isFetched, withBoot } from "./linux.ts";
+import { atPrompt, BOOTS, checkIdentity, FULL, IDENTITY, isFetched, testIf, withBoot } from "./linux.ts";
 import { type Facts, recorded, unrecorded } from "./recording.ts";
 
 for (const boot of BOOTS) {
-  Deno.test({
+  testIf(FULL || boot.everyday, {
     name: `Linux ${boot.name} reaches its shell and powers off, recorded and replayed`,
-    ignore: !isFetched(boot) || !(FULL || boot.everyday),
+    ignore: !isFetched(boot),
     fn: () =>
       withBoot(boot, {}, (args) =>
         recorded(args, atPrompt(...IDENTITY, "poweroff -f"), async (r) => {
@@ -16,9 +16,9 @@ for (const boot of BOOTS) {
         })),
   });
 
-  Deno.test({
+  testIf(FULL, {
     name: `Linux ${boot.name} reboots when asked to`,
-    ignore: !isFetched(boot) || !FULL,
+    ignore: !isFetched(boot),
     fn: () =>
       withBoot(boot, { cmdline: "quiet" }, async (args) => {
         const ran = await unrecorded(args, atPrompt("reboot -f"));
@@ -56,9 +56,9 @@ for (
     false,
   ]] as const
 ) {
-  Deno.test({
+  testIf(FULL || everyday, {
     name: `Linux ${boot.name} with ${vcpus} vCPUs: equal seeds give equal recordings, other seeds other ones`,
-    ignore: !isFetched(boot) || !(FULL || everyday),
+    ignore: !isFetched(boot),
     fn: async () => {
       const first = await severalCpus(boot, vcpus, 1);
       if (!FULL) return;

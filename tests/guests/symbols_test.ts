@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { createHash } from "node:crypto";
 import { kernelImage } from "../../core/boot/kernel_image.ts";
-import { atPrompt, BOOTS, FULL, isFetched, type LinuxBoot, withBoot } from "./linux.ts";
+import { atPrompt, BOOTS, FULL, isFetched, type LinuxBoot, testIf, withBoot } from "./linux.ts";
 import { guestPath } from "./manifest.ts";
 import { recorded } from "./recording.ts";
 
@@ -34,11 +34,11 @@ const CASES: [boot: LinuxBoot, settings: string[], cmdline: string, everyday: bo
 ];
 
 for (const [boot, settings, cmdline, everyday] of CASES) {
-  Deno.test({
+  testIf(FULL || everyday, {
     name: `Linux ${boot.name} ${
       settings.join(" ")
     }: symbols are those that /proc/kallsyms lists, moved as it is`,
-    ignore: !isFetched(boot) || !(FULL || everyday),
+    ignore: !isFetched(boot),
     fn: () =>
       withBoot(boot, { cmdline }, (args) => {
         const script = atPrompt(
