@@ -28,6 +28,8 @@ export class ReplaySession {
   readonly #hasher: StateHasher;
   /** Pages that changed since they were hashed, as far as the machine has been asked. */
   readonly #unhashed = new Set<number>();
+  /** Pages that changed since `takeChangedPages` was called, likewise. */
+  readonly #untold = new Set<number>();
   /** Checkpoints whose hashes were found equal. */
   compared = 0;
 
@@ -148,16 +150,24 @@ export class ReplaySession {
   }
 
   #rehash(): void {
-    this.takeChangedPages();
+    this.#noteChanges();
     this.#hasher.update([...this.#unhashed]);
     this.#unhashed.clear();
   }
 
-  /** Takes the guest pages that changed since the last call, as the machine does; hashes still learn of them. */
+  /** Takes the guest pages that changed since the last call or restore; hashes still learn of them. */
   takeChangedPages(): number[] {
-    const changed = this.machine.takeDirtyPages();
-    for (const gfn of changed) this.#unhashed.add(gfn);
+    this.#noteChanges();
+    const changed = [...this.#untold];
+    this.#untold.clear();
     return changed;
+  }
+
+  #noteChanges(): void {
+    for (const gfn of this.machine.takeDirtyPages()) {
+      this.#unhashed.add(gfn);
+      this.#untold.add(gfn);
+    }
   }
 
   /** Rows of each table that were reached. */
@@ -186,6 +196,7 @@ export class ReplaySession {
     this.machine.observer = null;
     restoreCheckpoint(this.bundle, c, this.machine, this.#hasher);
     this.#unhashed.clear();
+    this.#untold.clear();
     this.#inputs.seek(c.counts.inputs);
     this.comparer.seek(c);
     this.machine.observer = this.comparer;

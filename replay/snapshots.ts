@@ -131,7 +131,9 @@ export class Snapshots {
 
   #sameBacking(): boolean {
     const now = this.machine.mem.hostPage, then = this.#backing;
-    return then !== null && now.every((host, gfn) => host === then[gfn]);
+    if (then === null) return false;
+    for (let gfn = 0; gfn < then.length; gfn++) if (now[gfn] !== then[gfn]) return false;
+    return true;
   }
 
   /** Drops the snapshot that is missed least, when there are too many: where the neighbours are nearest. */
