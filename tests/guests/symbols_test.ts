@@ -73,3 +73,39 @@ for (const [boot, settings, cmdline, everyday] of CASES) {
       }),
   });
 }
+
+/** Outer parts of the sampled stacks that lead through a function, as the kernel prints them, without repeats. */
+const BACKTRACES = `
+  WITH s AS (SELECT icount, unnest(stack) AS a, generate_subscripts(stack, 1) AS i FROM samples WHERE cpl = 0),
+  n AS (
+    SELECT icount, i, name || '+0x' || format('{:x}', a - start) AS place FROM s ASOF JOIN functions ON a - 1 >= start
+  ),
+  f AS (SELECT icount, min(i) AS i FROM n WHERE place LIKE 'nmi_trigger_cpumask_backtrace+%' GROUP BY icount)
+  SELECT places, count(*)::INTEGER AS samples FROM (
+    SELECT string_agg(place, ' ' ORDER BY n.i) AS places FROM n JOIN f ON n.icount = f.icount AND n.i >= f.i
+    GROUP BY n.icount
+  ) GROUP BY places`;
+
+Deno.test({
+  name: "Linux cloud-amd64 on Xen: sampled stacks are the ones that the kernel's own unwinder prints",
+  ignore: !isFetched(BOOTS[0]),
+  fn: () =>
+    withBoot(BOOTS[0], { cmdline: "quiet" }, (args) => {
+      const script = atPrompt(
+        "echo 8 > /proc/sys/kernel/printk; echo l > /proc/sysrq-trigger",
+        "poweroff -f",
+      );
+      // Each character that the kernel prints is a hypercall, made below the function that prints its backtrace.
+      return recorded([...args, "sample=1000000"], script, async (r) => {
+        const trace = r.console.match(/Call Trace:\r?\n.*<TASK>\r?\n([^]*?)RIP: /)?.[1] ?? "";
+        // Those with a question mark are remains that it found on the stack.
+        const sure = [...trace.matchAll(/\] {2}([^ ?<]\S*\+0x[0-9a-f]+)\/0x/g)].map((m) => m[1]);
+        const from = sure.findIndex((place) => place.startsWith("nmi_trigger_cpumask_backtrace+"));
+        assertGreater(from, 0, r.console.slice(-3000));
+        assertGreater(sure.length - from, 5);
+        const rows = await r.query(BACKTRACES);
+        assertEquals(rows.map((row) => row.places), [sure.slice(from).join(" ")]);
+        assertGreater(rows[0].samples as number, 20);
+      });
+    }),
+});
