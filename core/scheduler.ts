@@ -38,6 +38,8 @@ export class Scheduler {
   /** Number of the vCPU to run next: the current one until its turn is over; -1 when none can run. */
   pick(set: VcpuSet): number {
     const n = set.all.length;
+    // A single vCPU has no turns: a new one at every slice would show where the host slices.
+    if (n === 1) return set.runnable(set.current) ? set.active : -1;
     if (this.left > 0 && set.runnable(set.current)) return set.active;
     for (let i = 1; i <= n; i++) {
       const id = (set.active + i) % n;
