@@ -20,7 +20,7 @@ export async function retrovisor(...args: string[]): Promise<Ran> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...permissions, MAIN, ...args],
     stdin: "null",
-    signal: AbortSignal.timeout(300_000),
+    signal: AbortSignal.timeout(600_000),
   });
   const { code, stdout, stderr } = await command.output();
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
