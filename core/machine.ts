@@ -355,6 +355,7 @@ export class RetrovisorMachine implements Machine {
       cr4: s.cr4,
       xcr0: s.word(L.XCR0),
       apicIdShift: this.config.xen ? 1 : 0,
+      apicEnabled: this.platform.lapic(v).enabled,
     });
   }
 

@@ -53,6 +53,9 @@ const INTERRUPTS = new Set(
   (["int_n", "int3", "into", "icebp"] as const).map((name) => SYS_OPS.indexOf(name)),
 );
 
+const OP_IRET = SYS_OPS.indexOf("iret");
+const OP_SYSCALL = SYS_OPS.indexOf("syscall"), OP_SYSRET = SYS_OPS.indexOf("sysret");
+
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
 export class Cpu implements Core {
   readonly s: CpuState;
@@ -301,6 +304,11 @@ export class Cpu implements Core {
       throw e;
     }
     this.counter.icount++;
+    // SYSRET that sets TF traps at once; stepped, it does so anyway.
+    if (op === OP_SYSRET && s.u32[L.FLAGS >> 2] & Fl.TF && s.i32[L.ALONE >> 2] === 0) {
+      this.pendingDb |= 0x4000;
+      this.#debugTrap();
+    }
   }
 
   /** Executes exactly one instruction, with what must be looked at around it: shadows, breakpoints, single-stepping. */
@@ -322,9 +330,9 @@ export class Cpu implements Core {
       i32[L.ALONE >> 2] = 0;
     }
     if (counter.icount === before) return;
-    u32[L.FLAGS >> 2] &= ~Fl.RF;
+    if (this.insn.at === 0 || this.insn.op !== OP_IRET) u32[L.FLAGS >> 2] &= ~Fl.RF; // IRET loads it
     if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
-    if (trap && !this.#interruptTaken()) this.pendingDb |= 0x4000;
+    if (this.#traps(trap !== 0)) this.pendingDb |= 0x4000;
     if (i32[L.INT_SHADOW >> 2] === STACK_SHADOW) {
       this.pendingDb &= ~0x4000; // no single-step trap here; breakpoints wait for the next instruction
       return;
@@ -332,10 +340,15 @@ export class Cpu implements Core {
     if (this.pendingDb) this.#debugTrap();
   }
 
-  /** True when the instruction just stepped was an INT that entered its handler: that clears TF without a trap. */
-  #interruptTaken(): boolean {
-    const { s, insn } = this;
-    return insn.at !== 0 && INTERRUPTS.has(insn.op) && (s.u32[L.FLAGS >> 2] & Fl.TF) === 0;
+  /**
+   * True when a single-step trap follows the instruction just stepped: EFLAGS.TF was set before it. INT that entered its
+   * handler cleared TF without a trap; SYSCALL and SYSRET go by the TF that they leave.
+   */
+  #traps(before: boolean): boolean {
+    const { s, insn } = this, after = (s.u32[L.FLAGS >> 2] & Fl.TF) !== 0;
+    if (insn.at === 0) return before;
+    if (insn.op === OP_SYSCALL || insn.op === OP_SYSRET) return after;
+    return before && (after || !INTERRUPTS.has(insn.op));
   }
 
   /** Raises #DB as a fault when an enabled instruction breakpoint matches RIP and RF is clear (SDM volume 3, 17.2.4). */
@@ -363,6 +376,7 @@ export class Cpu implements Core {
   #debugTrap(): void {
     const bits = this.pendingDb;
     this.pendingDb = 0;
+    this.halted = false; // a trap behind HLT ends it
     this.#setDr6(bits);
     if (deliver(this, Vec.DB, -1, "trap") === "shutdown") this.#shutdown = true;
   }

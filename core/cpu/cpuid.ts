@@ -22,6 +22,8 @@ export interface CpuidContext {
   xcr0: number;
   /** log2 of the APIC ids each vCPU takes up: 0 when they are dense, 1 where Xen numbers vCPUs 0, 2, 4, ... */
   apicIdShift?: number;
+  /** IA32_APIC_BASE enables the local APIC (default: true); CPUID says there is none while it does not. */
+  apicEnabled?: boolean;
 }
 
 /** Options of `parseCpuidSpec`. */
@@ -142,6 +144,7 @@ export class CpuidPolicy {
         }
         o.ecx = this.#word(1, -1, 2) | (ctx.cr4 & Cr4.OSXSAVE && this.has("xsave") ? 1 << 27 : 0);
         o.edx = this.#word(1, -1, 3) | (ctx.vcpus > 1 && this.has("apic") ? 1 << 28 : 0);
+        if (ctx.apicEnabled === false) o.edx &= ~(1 << 9);
         break;
       case 2:
       case 4:

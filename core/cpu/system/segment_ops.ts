@@ -11,7 +11,7 @@ import { Attr, Cr4, Fl, Seg } from "../state.ts";
 import { Descriptor, isNull, readSelector, selectorError, SysType } from "./descriptors.ts";
 import { linearOf, readMem, readRm, writeRm } from "./operands.ts";
 import type { SysOpTable } from "./ops.ts";
-import { loadNull, loadSegment } from "./segments.ts";
+import { CANONICAL, loadNull, loadSegment } from "./segments.ts";
 import { Stack } from "./stack.ts";
 
 const d = new Descriptor();
@@ -128,6 +128,8 @@ function storeWord(c: Core, i: Insn, value: number): void {
   writeRm(c, i, i.isMem ? 2 : i.opsize, value, 0);
 }
 
+const isCanonical = (base: number) => base >= -CANONICAL && base < CANONICAL;
+
 function lldt(c: Core, i: Insn): void {
   requireProtected(c);
   requireCpl0(c);
@@ -140,7 +142,7 @@ function lldt(c: Core, i: Insn): void {
   readSelector(c, d, sel);
   if (!d.isSystem || d.type !== SysType.LDT) raise(Vec.GP, selectorError(sel));
   if (!d.present) raise(Vec.NP, selectorError(sel));
-  if (c.s.longMode && !d.readUpper(c)) raise(Vec.GP, selectorError(sel));
+  if (c.s.longMode && (!d.readUpper(c) || !isCanonical(d.base))) raise(Vec.GP, selectorError(sel));
   c.s.setSeg(Seg.LDTR, sel, d.base, d.limit, d.attr);
 }
 
@@ -154,7 +156,7 @@ function ltr(c: Core, i: Insn): void {
   const available = d.type === SysType.TSS || (d.type === SysType.TSS16 && !c.s.longMode);
   if (!d.isSystem || !available) raise(Vec.GP, selectorError(sel));
   if (!d.present) raise(Vec.NP, selectorError(sel));
-  if (c.s.longMode && !d.readUpper(c)) raise(Vec.GP, selectorError(sel));
+  if (c.s.longMode && (!d.readUpper(c) || !isCanonical(d.base))) raise(Vec.GP, selectorError(sel));
   d.setBusy(c, true);
   c.s.setSeg(Seg.TR, sel, d.base, d.limit, d.attr);
 }

@@ -104,7 +104,10 @@ export function dropInnerSegments(s: CpuState, cpl: number): void {
     const attr = s.segAttr(seg);
     if (attr & Attr.UNUSABLE) continue;
     const conforming = (attr & (Attr.CODE | Attr.CONFORMING)) === (Attr.CODE | Attr.CONFORMING);
-    if (!conforming && (attr >> Attr.DPL_SHIFT & 3) < cpl) loadNull(s, seg, 0);
+    if (conforming || (attr >> Attr.DPL_SHIFT & 3) >= cpl) continue;
+    // In long mode the bases of FS and GS survive: kernels find their data through them after the next interrupt.
+    const base = s.longMode && seg >= Seg.FS ? s.segBase(seg) : 0;
+    s.setSeg(seg, 0, base, 0, Attr.UNUSABLE);
   }
 }
 const DATA_SEGMENTS = [Seg.ES, Seg.DS, Seg.FS, Seg.GS] as const;
