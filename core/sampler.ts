@@ -85,7 +85,7 @@ export class Sampler {
       ripHi: Math.floor(rip / 0x1_0000_0000) >>> 0,
       cr3: s.num(L.CR3),
       cpl: s.cpl,
-      stack: byOrc ? this.#unwinder.orc(orc, this.#slide ?? 0, rip) : this.#unwinder.framePointers(),
+      stack: byOrc ? this.#unwinder.orc(orc, this.#slide ?? 0, rip) : this.#unwinder.framePointers(rip),
     };
   }
 }

@@ -18,6 +18,8 @@ const REGS = { R13: 16, BP: 32, R10: 56, DX: 96, DI: 112, IP: 128, CS: 136, SP: 
 /** Kernel text lies in the upper 2 GiB; addresses are signed numbers. */
 const TEXT_LOWEST = -0x8000_0000;
 const TWO32 = 0x1_0000_0000;
+/** Bytes at the beginning of a function within which it may still have, or never get, a frame. */
+const SMALL_FUNCTION = 64;
 /** Numbers of registers that `Gpr` does not name. */
 const R10 = 10, R13 = 13;
 
@@ -74,9 +76,15 @@ export class Unwinder {
     return stack;
   }
 
-  /** By frame pointers: frames must ascend, and what they return to must follow a call. */
-  framePointers(): bigint[] {
+  /**
+   * By frame pointers: frames must ascend, and what they return to must follow a call. A small function without a frame
+   * shows in what lies on top of the stack: a return address behind a direct call of that function.
+   * @param rip signed linear address of the instruction
+   */
+  framePointers(rip: number): bigint[] {
     const { s } = this.cpu, wide = s.code64, size = wide ? 8 : 4, stack: bigint[] = [];
+    const top = this.#word(wide ? s.num(L.GPR + Gpr.SP * 8) : s.lo(Gpr.SP), wide);
+    if (this.#calls(top, rip)) stack.push(BigInt.asUintN(64, BigInt(top)));
     let fp = wide ? s.num(L.GPR + Gpr.BP * 8) : s.lo(Gpr.BP);
     while (stack.length < FRAMES_MAX && fp !== 0) {
       const up = this.#word(fp, wide), ret = this.#word(fp + size, wide);
@@ -104,6 +112,19 @@ export class Unwinder {
     return [2, 3, 4, 6, 7].some((n) =>
       this.#byte(ret - n) === 0xff && (this.#byte(ret - n + 1) >> 3 & 7) === 2
     );
+  }
+
+  /** True when a CALL rel32 that ends at `ret` goes to a function, perhaps over one JMP rel32, that `rip` is early in. */
+  #calls(ret: number, rip: number): boolean {
+    if (!Number.isSafeInteger(ret) || this.#byte(ret - 5) !== 0xe8) return false;
+    let target = ret + this.#int32(ret - 4);
+    if (this.#byte(target) === 0xe9) target += 5 + this.#int32(target + 1);
+    return rip >= target && rip - target < SMALL_FUNCTION;
+  }
+
+  /** Four bytes of code at any address, signed. */
+  #int32(la: number): number {
+    return this.#byte(la) | this.#byte(la + 1) << 8 | this.#byte(la + 2) << 16 | this.#byte(la + 3) << 24;
   }
 
   #byte(la: number): number {

@@ -214,10 +214,26 @@ Deno.test("frame pointers lead from frame to frame while they ascend and return 
   cpu.put(0x1080, 0x10c0, 0x8300);
   // No call before it.
   cpu.put(0x10c0, 0x1100, 0x8400);
-  assertEquals(cpu.unwinder.framePointers(), [0x8100n, 0x8200n, 0x8300n]);
+  assertEquals(cpu.unwinder.framePointers(0), [0x8100n, 0x8200n, 0x8300n]);
   // A frame below the one before is the last.
   cpu.put(0x1040, 0x1000, 0x8200);
-  assertEquals(cpu.unwinder.framePointers(), [0x8100n, 0x8200n]);
+  assertEquals(cpu.unwinder.framePointers(0), [0x8100n, 0x8200n]);
   cpu.put(0x1000, 0x1044, 0x8100);
-  assertEquals(cpu.unwinder.framePointers(), [0x8100n]);
+  assertEquals(cpu.unwinder.framePointers(0), [0x8100n]);
+});
+
+Deno.test("a small function without a frame is left over the top of the stack, where its caller called it", () => {
+  const cpu = processor({ [Gpr.SP]: 0x2000, [Gpr.BP]: 0x1000 });
+  const code = (la: number, ...bytes: number[]) => cpu.mem.write(la, Uint8Array.from(bytes));
+  const rel = (n: number) => [n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24 & 255];
+  code(0x80fb, 0xe8, ...rel(0x9000 - 0x8100));
+  code(0x81fb, 0xe8, 0, 0, 0, 0);
+  cpu.put(0x2000, 0x8100);
+  cpu.put(0x1000, 0x1040, 0x8200);
+  // Called directly; over a jump, as static calls are; but not when the call goes elsewhere.
+  assertEquals(cpu.unwinder.framePointers(0x9008), [0x8100n, 0x8200n]);
+  assertEquals(cpu.unwinder.framePointers(0xa008), [0x8200n]);
+  code(0x9000, 0xe9, ...rel(0xa000 - 0x9005));
+  assertEquals(cpu.unwinder.framePointers(0xa008), [0x8100n, 0x8200n]);
+  assertEquals(cpu.unwinder.framePointers(0xa040), [0x8200n]);
 });
