@@ -3,14 +3,7 @@
 --   name: exit reason; hypercall with its sub-operation; function ((unknown): no symbol covers it); port and r or w
 --   count: how often; the counts of reasons, and those of functions, each add up to all exits
 CREATE OR REPLACE VIEW exit_counts AS
-WITH code AS (
-  SELECT start, max(size) AS size, max(name) AS name FROM (
-    SELECT start, coalesce(size, 0) AS size, name FROM symbols
-    UNION ALL
-    SELECT arg1 // 4096 * 4096, 4096, '[hypercall page]' FROM exits
-    WHERE reason_code = 124 AND info1 = 1 AND arg0 IN (1073741824, 1073742336)
-  ) GROUP BY start
-), addresses AS (
+WITH addresses AS (
   -- Looked up once an address, not once an exit: a boot leaves from a few hundred places.
   SELECT coalesce(rip, 0) AS rip, count(*) AS n FROM exits GROUP BY 1
 )
@@ -19,6 +12,6 @@ UNION ALL
 SELECT 'hypercall', name || coalesce(' ' || subop_name, ''), count(*) FROM hypercalls GROUP BY 2
 UNION ALL
 SELECT 'function', coalesce(CASE WHEN c.size = 0 OR a.rip - c.start < c.size THEN c.name END, '(unknown)'), sum(a.n)::BIGINT
-FROM addresses a ASOF LEFT JOIN code c ON a.rip >= c.start GROUP BY 2
+FROM addresses a ASOF LEFT JOIN code_ranges c ON a.rip >= c.start GROUP BY 2
 UNION ALL
 SELECT 'port', format('0x{:x} {}', port, CASE WHEN rw = 0 THEN 'r' ELSE 'w' END), count(*) FROM kvm_pio GROUP BY 2;

@@ -1,0 +1,26 @@
+/**
+ * What the formats of `retrovisor export` have in common.
+ *
+ * @module
+ */
+import type { Session } from "../session.ts";
+import type { TraceSummary } from "../summary.ts";
+
+/** What an exporter works on. */
+export interface ExportInput {
+  /** The recording, open for SQL. */
+  session: Session;
+  summary: TraceSummary;
+  /** Table or view, for formats that are tables. */
+  table: string;
+  /** Takes a sentence about what the format cannot hold. */
+  warn(sentence: string): void;
+}
+
+/** Writes a recording in a format, piece by piece. Errors: `QueryError`, `TraceError`, also while iterating. */
+export type Exporter = (input: ExportInput) => Iterable<string | Uint8Array>;
+
+/** A vCPU as Xen prints it. Retrovisor's guest is domain 1. */
+export function vcpuName(vcpu: number): string {
+  return `d1v${vcpu}`;
+}
