@@ -8,6 +8,9 @@ import { PAGE_SIZE } from "../core/mmu/physmem.ts";
 import type { Checkpoint } from "./checkpoint_reader.ts";
 import type { ReplaySession } from "./session.ts";
 
+/** A guest page: its contents and backing; null: it has no backing. */
+type Page = { readonly bytes: Uint8Array; readonly rom: boolean } | null;
+
 /** One of them. */
 export interface Snapshot {
   icount: number;
@@ -15,38 +18,30 @@ export interface Snapshot {
   /** Translations, which a checkpoint at an arbitrary place has to keep. */
   tlb: Uint8Array;
   counts: Checkpoint["counts"];
-  /** Contents of the guest pages that differ from the base. */
-  pages: Map<number, Uint8Array>;
+  /** The guest pages that differ from the base. */
+  pages: ReadonlyMap<number, Page>;
   /** In order of making. */
   serial: number;
 }
 
 /** Most snapshots, and how many of the newest are always kept. */
-const SNAPSHOTS_MAX = 64, NEWEST_KEPT = 16;
-/** Most pages in all snapshots together before the oldest are dropped, counted without sharing. */
-const PAGES_MAX = 4e6;
+const SNAPSHOTS_MAX = 160, NEWEST_KEPT = 16;
+/** Most pages in all snapshots together before some are dropped, counted without sharing. */
+const PAGES_MAX = 8e6;
 
 /** The snapshots of one session. */
 export class Snapshots {
   /** In order of icount. */
   readonly list: Snapshot[] = [];
-  #base = new Uint8Array();
-  /** What backed each guest page when the base was taken. */
-  #backing: Uint32Array | null = null;
+  /** Guest memory when this was made. */
+  readonly #base: Base;
   /** Pages that differ from the base, as they were when last looked at. */
-  #current = new Map<number, Uint8Array>();
+  #current: ReadonlyMap<number, Page> = new Map();
   #serial = 0;
-  /** Bytes of guest memory in front of the base. */
-  readonly #offset: number;
 
-  constructor(readonly session: ReplaySession, readonly machine: RetrovisorMachine, ramOffset: number) {
-    this.#offset = ramOffset;
-  }
-
-  /** Forgets all of them: memory has been replaced as a whole. */
-  clear(): void {
-    this.list.length = 0;
-    this.#backing = null;
+  constructor(readonly session: ReplaySession, readonly machine: RetrovisorMachine) {
+    session.takeChangedPages();
+    this.#base = new Base(machine);
   }
 
   /** The last one at or before an icount. */
@@ -60,9 +55,7 @@ export class Snapshots {
   take(): void {
     const { machine, session } = this, { icount } = machine;
     if (machine.outcome !== null || this.before(icount)?.icount === icount) return;
-    const changed = session.takeChangedPages();
-    if (!this.#sameBacking()) this.#rebase();
-    else this.#note(changed);
+    this.#note(session.takeChangedPages());
     const made: Snapshot = {
       icount,
       state: machine.saveState(),
@@ -77,66 +70,57 @@ export class Snapshots {
     this.#thin();
   }
 
-  /** Puts the machine into one. @returns false when memory has been rearranged meanwhile: nothing was done */
-  restore(to: Snapshot): boolean {
-    const { session, machine } = this;
-    const changed = session.takeChangedPages();
-    if (!this.#sameBacking()) return false;
+  /** Puts the machine into one. */
+  restore(to: Snapshot): void {
+    const { session, machine } = this, changed = session.takeChangedPages();
     session.resume(() => {
       this.#restorePages(to.pages, new Set(changed));
       machine.loadState(to.state);
       machine.cpu.mmu.loadTlb(to.tlb);
     }, to.counts);
     this.#current = to.pages;
-    return true;
   }
 
-  #restorePages(pages: Map<number, Uint8Array>, changed: ReadonlySet<number>): void {
-    const { mem } = this.machine;
-    for (const [gfn, bytes] of pages) {
-      if (changed.has(gfn) || this.#current.get(gfn) !== bytes) mem.write(gfn * PAGE_SIZE, bytes, true);
-    }
-    const back = (gfn: number): void => {
-      if (!pages.has(gfn)) mem.write(gfn * PAGE_SIZE, this.#basePage(gfn), true);
-    };
-    for (const gfn of this.#current.keys()) back(gfn);
-    for (const gfn of changed) if (!this.#current.has(gfn)) back(gfn);
-  }
-
-  #basePage(gfn: number): Uint8Array {
-    const at = this.machine.mem.hostPage[gfn] * PAGE_SIZE - this.#offset;
-    return this.#base.subarray(at, at + PAGE_SIZE);
-  }
-
-  /** Takes memory as it is for the base; what was made on another one is of no use any more. */
-  #rebase(): void {
-    const { mem } = this.machine;
-    this.list.length = 0;
-    this.#backing = Uint32Array.from(mem.hostPage);
-    let last = 0;
-    for (const host of this.#backing) if (host > last) last = host;
-    this.#base = mem.u8.slice(this.#offset, (last + 1) * PAGE_SIZE);
+  /** To be called when memory has been replaced as a whole: finds what differs from the base. */
+  adopt(): void {
+    this.session.takeChangedPages();
     this.#current = new Map();
+    this.#note(this.#base.differing());
+  }
+
+  #restorePages(pages: ReadonlyMap<number, Page>, changed: ReadonlySet<number>): void {
+    const wanted = new Map<number, Page>(), base = this.#base;
+    for (const [gfn, page] of pages) {
+      if (changed.has(gfn) || this.#current.get(gfn) !== page) wanted.set(gfn, page);
+    }
+    for (const gfn of this.#current.keys()) if (!pages.has(gfn)) wanted.set(gfn, base.page(gfn));
+    for (const gfn of changed) if (!pages.has(gfn)) wanted.set(gfn, base.page(gfn));
+    const { mem } = this.machine;
+    // First what goes, to make room for what comes.
+    for (const [gfn, page] of wanted) if (page === null) mem.unmap(gfn * PAGE_SIZE);
+    for (const [gfn, page] of wanted) {
+      if (page === null) continue;
+      if (mem.hostPage[gfn] === 0 || (mem.rom[gfn] !== 0) !== page.rom) {
+        mem.map(gfn * PAGE_SIZE, PAGE_SIZE, page.rom ? "rom" : "ram");
+      }
+      mem.write(gfn * PAGE_SIZE, page.bytes, true);
+    }
   }
 
   #note(changed: readonly number[]): void {
     if (changed.length === 0) return;
-    const { mem } = this.machine;
-    this.#current = new Map(this.#current);
+    const { mem } = this.machine, now = new Map(this.#current);
     for (const gfn of changed) {
       const at = mem.hostPage[gfn] * PAGE_SIZE;
-      if (at !== 0) this.#current.set(gfn, mem.u8.slice(at, at + PAGE_SIZE));
+      now.set(
+        gfn,
+        at === 0 ? null : { bytes: mem.u8.slice(at, at + PAGE_SIZE), rom: mem.rom[gfn] !== 0 },
+      );
     }
+    this.#current = now;
   }
 
-  #sameBacking(): boolean {
-    const now = this.machine.mem.hostPage, then = this.#backing;
-    if (then === null) return false;
-    for (let gfn = 0; gfn < then.length; gfn++) if (now[gfn] !== then[gfn]) return false;
-    return true;
-  }
-
-  /** Drops the snapshot that is missed least, when there are too many: where the neighbours are nearest. */
+  /** Drops the snapshots that are missed least, when there are too many: where the neighbours are nearest. */
   #thin(): void {
     const { list } = this;
     let pages = 0;
@@ -153,5 +137,55 @@ export class Snapshots {
       pages -= list[victim].pages.size;
       list.splice(victim, 1);
     }
+  }
+}
+
+/** Guest memory at one moment. */
+class Base {
+  readonly #host: Uint32Array;
+  readonly #rom: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #first: number;
+
+  constructor(readonly machine: RetrovisorMachine) {
+    const { mem } = machine;
+    this.#host = Uint32Array.from(mem.hostPage);
+    this.#rom = mem.rom.slice();
+    let first = Infinity, last = 0;
+    for (const host of this.#host) {
+      if (host > last) last = host;
+      if (host !== 0 && host < first) first = host;
+    }
+    this.#first = Math.min(first, last);
+    this.#bytes = mem.u8.slice(this.#first * PAGE_SIZE, (last + 1) * PAGE_SIZE);
+    this.#words = new Int32Array(this.#bytes.buffer);
+  }
+
+  /** A page as it was. */
+  page(gfn: number): Page {
+    const host = this.#host[gfn];
+    if (host === 0) return null;
+    const at = (host - this.#first) * PAGE_SIZE;
+    return { bytes: this.#bytes.subarray(at, at + PAGE_SIZE), rom: this.#rom[gfn] !== 0 };
+  }
+
+  /** Numbers of the pages that are not as they were. */
+  differing(): number[] {
+    const { mem } = this.machine, out: number[] = [], words = new Int32Array(mem.memory.buffer);
+    for (let gfn = 0; gfn < this.#host.length; gfn++) {
+      const then = this.#host[gfn], now = mem.hostPage[gfn];
+      if (then === 0 && now === 0) continue;
+      if (then === 0 || now === 0 || this.#rom[gfn] !== mem.rom[gfn] || this.#changed(words, then, now)) {
+        out.push(gfn);
+      }
+    }
+    return out;
+  }
+
+  #changed(words: Int32Array, then: number, now: number): boolean {
+    const size = PAGE_SIZE / 4, a = (then - this.#first) * size, b = now * size, mine = this.#words;
+    for (let i = 0; i < size; i++) if (mine[a + i] !== words[b + i]) return true;
+    return false;
   }
 }

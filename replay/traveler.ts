@@ -8,7 +8,6 @@
  * @module
  */
 import { type DebugStop, DebugStops } from "../core/cpu/debug_stops.ts";
-import * as L from "../core/layout.ts";
 import { EPOCH, type RetrovisorMachine } from "../core/machine.ts";
 import type { WatchHit, Watchpoint } from "../core/mmu/watch.ts";
 import type { Checkpoint } from "./checkpoint_reader.ts";
@@ -59,7 +58,7 @@ export class Traveler {
     this.machine = machine;
     this.debug = new DebugStops(machine.cpu.s, machine.cpu.mmu, machine.cpu.code, machine.clock);
     machine.cpu.debug = this.debug;
-    this.snapshots = new Snapshots(session, machine, L.RAM);
+    this.snapshots = new Snapshots(session, machine);
     this.end = bundle.manifest.closing?.icount ?? bundle.icount;
     // The last checkpoint of a closed recording is of a machine that has ended.
     this.#usable = bundle.recovered ? checkpoints : checkpoints.slice(0, -1);
@@ -193,17 +192,11 @@ export class Traveler {
     if (place === null) {
       throw new RangeError("Cannot travel back: the recording has no checkpoint to start from");
     }
-    if ("pages" in place) {
-      if (this.snapshots.restore(place)) {
-        this.#inside = false;
-        return;
-      }
-      place = this.#usable.findLast((c) => c.icount <= place!.icount) ?? this.#usable[0];
-    }
-    this.session.restore(place as Checkpoint);
-    this.snapshots.clear();
-    this.snapshots.take();
     this.#inside = false;
+    if ("pages" in place) return this.snapshots.restore(place);
+    this.session.restore(place);
+    this.snapshots.adopt();
+    this.snapshots.take();
   }
 
   /**
