@@ -4,7 +4,9 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { DEFAULT_CONFIG } from "../../core/config.ts";
 import { hostMain } from "./host_main.ts";
+import { kutMain } from "./kvm_unit_tests.ts";
 import { xtfMain } from "./xtf.ts";
 
 const HELP = `Prove the processor and the machine against things not written here.
@@ -23,13 +25,16 @@ Usage: deno task fidelity MODE [OPTION]...
 
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
+
+  --kut FOLDER        images of kvm-unit-tests (*.flat), built elsewhere: checks passed and failed
+    --only TEXT, --cpuid POLICY
 `;
 
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
     boolean: ["help", "host", "strict", "loops"],
-    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only"],
+    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut", "cpuid"],
     default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0" },
   });
   if (options.help) {
@@ -49,6 +54,7 @@ export async function main(args: string[]): Promise<number> {
     });
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "");
+  if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
   console.error(HELP);
   return 2;
 }
