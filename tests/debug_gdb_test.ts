@@ -4,8 +4,12 @@ import { GdbServer } from "../replay/gdb/listener.ts";
 import { open, recordDemo } from "./debug_fixture.ts";
 import { hasProgram } from "./programs.ts";
 
-/** Runs gdb with a script against a recording of the demo guest. @returns what it printed */
-async function gdb(lines: string[]): Promise<string> {
+/**
+ * Runs gdb with a script against a recording of the demo guest.
+ * @param file gdb is given the guest's ELF file
+ * @returns what it printed
+ */
+async function gdb(lines: string[], file = true): Promise<string> {
   const { store } = await recordDemo(), o = open(store);
   const server = new GdbServer(o.traveler, o.target, "127.0.0.1", 0);
   const serving = server.serve(), folder = await Deno.makeTempDir();
@@ -19,7 +23,7 @@ async function gdb(lines: string[]): Promise<string> {
     ];
     await Deno.writeTextFile(`${folder}/script`, script.join("\n") + "\n");
     const { code, stdout, stderr } = await new Deno.Command("gdb", {
-      args: ["-nx", "-q", "-batch", "-x", `${folder}/script`, `${folder}/demo.elf`],
+      args: ["-nx", "-q", "-batch", "-x", `${folder}/script`, ...(file ? [`${folder}/demo.elf`] : [])],
       stdin: "null",
       signal: AbortSignal.timeout(120_000),
     }).output();
@@ -130,5 +134,23 @@ Deno.test({
     assert(call > cpuid && cpuid > 0, said);
     assertMatch(said, /^ +\d+ +vcpu 0 +VMEXIT_[A-Z0-9_]+ +rip 0x/m);
     assertStringIncludes(said, "00100100: fc fa bc 00");
+  },
+});
+
+Deno.test({
+  name: "gdb takes the symbols from the recording when it has no file",
+  ignore,
+  fn: async () => {
+    const said = await gdb([
+      "info symbol $pc",
+      "break *matrix_multiply",
+      "continue",
+      "backtrace 3",
+      "reverse-stepi",
+      "info symbol $pc",
+    ], false);
+    assertMatch(said, /^pvh_start in section \.text/m);
+    assertMatch(said, /#0 .*matrix_multiply \(\)\n#1 .*run_arrays \(\)\n#2 .*main \(\)/);
+    assertMatch(said, /^run_arrays \+ \d+ in section \.text/m);
   },
 });

@@ -9,6 +9,7 @@ import type { Bundle } from "../../traces/bundle.ts";
 import { ReplaySession } from "../session.ts";
 import { Traveler } from "../traveler.ts";
 import type { Architecture } from "./registers.ts";
+import { symbolElf } from "./symbol_elf.ts";
 import { Target } from "./target.ts";
 
 /**
@@ -30,7 +31,8 @@ export function openForDebugging(
     throw new TraceError("The recording has no checkpoint, so there is no way back in it", where);
   }
   const traveler = new Traveler(session, made[0]);
-  return { traveler, target: new Target(made[0], arch ?? architectureOf(bundle)) };
+  const as = arch ?? architectureOf(bundle);
+  return { traveler, target: new Target(made[0], as, symbolElf(bundle, as)) };
 }
 
 /** By the kernel image: class 1 in an ELF header is 32-bit. */

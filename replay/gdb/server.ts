@@ -6,6 +6,7 @@
  */
 import type { Arrival, Traveler } from "../traveler.ts";
 import { Divergence } from "../divergence.ts";
+import { hostFile, SYMBOLS_FILE } from "./files.ts";
 import { monitor } from "./monitor.ts";
 import { hexBytes, hexText, PACKET_BYTES_MAX, unhexText } from "./packets.ts";
 import { Points } from "./points.ts";
@@ -145,11 +146,16 @@ export class GdbSession {
       return { text: action === undefined ? "E01" : await this.#go(steps ? "s" : "c") };
     }
     if (p.startsWith("vKill")) return { text: "OK", close: true };
-    return { text: "" };
+    return { text: p.startsWith("vFile:") ? hostFile(p, this.target.symbols) : "" };
   }
 
   async #query(p: string): Promise<string> {
-    if (p.startsWith("qSupported")) return FEATURES;
+    if (p.startsWith("qSupported")) {
+      return this.target.symbols === null ? FEATURES : `${FEATURES};qXfer:exec-file:read+`;
+    }
+    if (p.startsWith("qXfer:exec-file:read:")) {
+      return this.target.symbols === null ? "E00" : `l${SYMBOLS_FILE}`;
+    }
     if (p.startsWith("qXfer:features:read:")) return this.#description(p.slice(20));
     if (p.startsWith("qRcmd,")) return await this.#command(p.slice(6));
     if (p.startsWith("qThreadExtraInfo,")) {

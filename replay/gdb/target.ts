@@ -16,7 +16,12 @@ export class Target {
   /** Memory is read by physical address. */
   physical = false;
 
-  constructor(readonly machine: RetrovisorMachine, readonly arch: Architecture) {
+  /** @param symbols an ELF file for clients that have none */
+  constructor(
+    readonly machine: RetrovisorMachine,
+    readonly arch: Architecture,
+    readonly symbols: Uint8Array | null = null,
+  ) {
     ({ registers: this.registers, xml: this.xml } = describeTarget(arch));
   }
 

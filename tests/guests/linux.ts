@@ -54,7 +54,7 @@ export const BOOTS: readonly LinuxBoot[] = [
     machine: "pc",
     memory: 128,
     settings: PC,
-    everyday: true,
+    everyday: false,
   },
   {
     name: "amd64 (XZ) on a PC",
