@@ -11,8 +11,6 @@ import type { CpuState } from "../state.ts";
 import { compileRegion } from "./compile.ts";
 import { collectRegion } from "./region.ts";
 
-/** How often a block runs before it is compiled, unless configured. */
-export const JIT_THRESHOLD = 400;
 /** A block joins a region when it has run at least 1/16 as often as a block must to be compiled. */
 const WARM_FRACTION = 16;
 /** Most bytes of compiled modules; beyond, all decoded and compiled code is dropped. */
