@@ -65,18 +65,23 @@ function prem(c: Core, nearest: boolean): void {
     (q & 4 ? Sw.C0 : 0) | (q & 2 ? Sw.C3 : 0) | (q & 1 ? Sw.C1 : 0);
 }
 
+/** Begins an instruction that replaces ST(0) and pushes; false when the stack forbids it, which has been dealt with. */
+function beginPush(c: Core): boolean {
+  const full = !isEmpty(c, 7), empty = isEmpty(c, 0);
+  if (!empty && !full) return true;
+  if (stackFault(full && !empty)) {
+    setSt(c, 0, INDEFINITE);
+    pushRaw(c, INDEFINITE);
+  }
+  commit(c);
+  return false;
+}
+
 /** FPTAN, FSINCOS: two results, the second pushed. */
 function trigPush(c: Core, kind: number): void {
   begin(c);
   setC2(c, false);
-  const full = !isEmpty(c, 7), empty = isEmpty(c, 0);
-  if (empty || full) {
-    if (stackFault(full && !empty)) {
-      setSt(c, 0, INDEFINITE);
-      pushRaw(c, INDEFINITE);
-    }
-    return commit(c);
-  }
+  if (!beginPush(c)) return;
   const r = trig(ctx, st(c, 0), kind);
   if (!r.inRange) setC2(c, true);
   else if (!ctx.unmasked(BEFORE)) {
@@ -100,14 +105,7 @@ function trigOne(c: Core, kind: number): void {
 
 function xtract(c: Core): void {
   begin(c);
-  const full = !isEmpty(c, 7), empty = isEmpty(c, 0);
-  if (empty || full) {
-    if (stackFault(full && !empty)) {
-      setSt(c, 0, INDEFINITE);
-      pushRaw(c, INDEFINITE);
-    }
-    return commit(c);
-  }
+  if (!beginPush(c)) return;
   const r = extract(ctx, st(c, 0));
   if (!ctx.unmasked(BEFORE)) {
     setSt(c, 0, r.exponent);
@@ -137,71 +135,35 @@ function moveTop(c: Core, by: number): void {
   commit(c);
 }
 
+/** D9 E0 to D9 FF by the low five bits of ModRM; what is missing is undefined or loads a constant. */
+const GROUP: Readonly<Record<number, (c: Core) => void>> = {
+  0x00: (c) => sign(c, true),
+  0x01: (c) => sign(c, false),
+  0x04: (c) => compareWith(c, ZEROES[0], true, 0),
+  0x05: examine,
+  0x10: (c) => unary(c, f2xm1),
+  0x11: (c) => binaryPop(c, fyl2x),
+  0x12: (c) => trigPush(c, TrigKind.TAN),
+  0x13: (c) => binaryPop(c, fpatan),
+  0x14: xtract,
+  0x15: (c) => prem(c, true),
+  0x16: (c) => moveTop(c, -1),
+  0x17: (c) => moveTop(c, 1),
+  0x18: (c) => prem(c, false),
+  0x19: (c) => binaryPop(c, fyl2xp1),
+  0x1a: (c) => unary(c, sqrt),
+  0x1b: (c) => trigPush(c, TrigKind.BOTH),
+  0x1c: (c) => unary(c, roundToIntegral),
+  0x1d: scaleSt,
+  0x1e: (c) => trigOne(c, TrigKind.SIN),
+  0x1f: (c) => trigOne(c, TrigKind.COS),
+};
+
 /** D9 E0 to D9 FF by the low five bits of ModRM; false for an undefined encoding. */
 export function unaryGroup(c: Core, n: number): boolean {
-  switch (n) {
-    case 0x00:
-      sign(c, true);
-      return true;
-    case 0x01:
-      sign(c, false);
-      return true;
-    case 0x04:
-      compareWith(c, ZEROES[0], true, 0);
-      return true;
-    case 0x05:
-      examine(c);
-      return true;
-    case 0x10:
-      unary(c, f2xm1);
-      return true;
-    case 0x11:
-      binaryPop(c, fyl2x);
-      return true;
-    case 0x12:
-      trigPush(c, TrigKind.TAN);
-      return true;
-    case 0x13:
-      binaryPop(c, fpatan);
-      return true;
-    case 0x14:
-      xtract(c);
-      return true;
-    case 0x15:
-      prem(c, true);
-      return true;
-    case 0x16:
-      moveTop(c, -1);
-      return true;
-    case 0x17:
-      moveTop(c, 1);
-      return true;
-    case 0x18:
-      prem(c, false);
-      return true;
-    case 0x19:
-      binaryPop(c, fyl2xp1);
-      return true;
-    case 0x1a:
-      unary(c, sqrt);
-      return true;
-    case 0x1b:
-      trigPush(c, TrigKind.BOTH);
-      return true;
-    case 0x1c:
-      unary(c, roundToIntegral);
-      return true;
-    case 0x1d:
-      scaleSt(c);
-      return true;
-    case 0x1e:
-      trigOne(c, TrigKind.SIN);
-      return true;
-    case 0x1f:
-      trigOne(c, TrigKind.COS);
-      return true;
-  }
-  if (n < 0x08 || n > 0x0e) return false;
-  constant(c, n - 8);
+  const operation = GROUP[n];
+  if (operation) operation(c);
+  else if (n >= 0x08 && n <= 0x0e) constant(c, n - 8);
+  else return false;
   return true;
 }
