@@ -9,6 +9,8 @@ export interface Repetition {
   checksum: string;
   /** Host milliseconds. */
   ms: number;
+  /** Processor milliseconds of all threads of the machine's process: what other load does not change. */
+  cpuMs: number;
   /** Guest instructions, as the peer counts them; null when it does not. */
   instructions: number | null;
 }
@@ -20,6 +22,8 @@ export interface PeerRun {
   repetitions: Repetition[];
   /** Host milliseconds from making the machine to the end of its run (and recording); left out by other machines. */
   hostMs?: number;
+  /** Processor milliseconds of the machine's whole process at its end; left out by other machines. */
+  hostCpuMs?: number;
 }
 
 /** Turns a guest's report (see bench/guests/guest.h) into repetitions. */
@@ -29,10 +33,13 @@ export class Stopwatch {
   done = false;
   #line = "";
   #lastMs: number;
+  #lastCpuMs: number;
   #lastInstructions = 0;
 
-  constructor() {
+  /** @param cpuMs processor milliseconds that the machine's process has used */
+  constructor(readonly cpuMs: () => number) {
     this.#lastMs = performance.now();
+    this.#lastCpuMs = cpuMs();
   }
 
   /** One character of output; `instructions`: retired so far, or null. */
@@ -41,15 +48,25 @@ export class Stopwatch {
       if (this.#line.length < 80) this.#line += String.fromCharCode(char);
       return;
     }
-    const now = performance.now(), ms = now - this.#lastMs;
-    const [tag, checksum] = this.#line.split(" ");
+    const now = performance.now(), cpu = this.cpuMs(), ms = now - this.#lastMs;
+    const [tag, number, checksum] = this.#line.split(" ");
     this.#line = "";
     if (tag === "B") this.run.startMs = ms;
-    else if (tag === "R") {
-      const count = instructions === null ? null : instructions - this.#lastInstructions;
-      this.run.repetitions.push({ checksum, ms, instructions: count });
-    } else if (tag === "E") this.done = true;
+    else if (tag === "R") this.#repetition(parseInt(number, 16), checksum, ms, cpu, instructions);
+    else if (tag === "E") this.done = true;
     this.#lastMs = now;
+    this.#lastCpuMs = cpu;
     this.#lastInstructions = instructions ?? 0;
+  }
+
+  #repetition(number: number, checksum: string, ms: number, cpu: number, instructions: number | null): void {
+    const list = this.run.repetitions;
+    if (number !== list.length) {
+      throw new Error(
+        `Cannot time the guest: repetition ${number} was reported where ${list.length} was due`,
+      );
+    }
+    const count = instructions === null ? null : instructions - this.#lastInstructions;
+    list.push({ checksum, ms, cpuMs: cpu - this.#lastCpuMs, instructions: count });
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { V86 } from "v86";
+import { ownCpuMs } from "./cpu_time.ts";
 import { Stopwatch } from "./peer.ts";
 
 /** The few members of v86's object that are used here. */
@@ -14,7 +15,7 @@ interface Emulator {
 }
 
 const image = Deno.readFileSync(Deno.args[0]);
-const watch = new Stopwatch();
+const watch = new Stopwatch(ownCpuMs);
 const emulator = new V86({
   wasm_path: new URL("v86.wasm", import.meta.resolve("v86")).pathname,
   memory_size: 64 << 20,

@@ -5,10 +5,18 @@
  */
 import type { PeerRun } from "./peer.ts";
 
+/** Which clock speeds are taken by: the host's, or the processor time of the machine's process (all threads). */
+export type TimeBase = "wall" | "cpu";
+
 /** Middle value; mean of the two middle ones for an even count. NaN for none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b), half = sorted.length >> 1;
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** Geometric mean; NaN for none. */
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
 }
 
 /** Million guest instructions per second. */
@@ -22,12 +30,12 @@ export interface Speeds {
 }
 
 /** Speeds of one run, given how many instructions each repetition has. */
-export function speedsOf(run: PeerRun, instructions: readonly number[]): Speeds {
+export function speedsOf(run: PeerRun, instructions: readonly number[], base: TimeBase = "wall"): Speeds {
   const rate = (from: number, to: number) => {
     let count = 0, ms = 0;
     for (let i = from; i < to; i++) {
       count += instructions[i];
-      ms += run.repetitions[i].ms;
+      ms += base === "wall" ? run.repetitions[i].ms : run.repetitions[i].cpuMs;
     }
     return count / ms / 1000;
   };
@@ -49,9 +57,12 @@ export function recordingCost(
   plain: readonly PeerRun[],
   recorded: readonly PeerRun[],
   instructions: readonly number[],
+  base: TimeBase = "wall",
 ): RecordingCost {
-  const warm = (runs: readonly PeerRun[]) => median(runs.map((r) => 1 / speedsOf(r, instructions).warm));
-  const whole = (runs: readonly PeerRun[]) => median(runs.map((r) => r.hostMs ?? NaN));
+  const warm = (runs: readonly PeerRun[]) =>
+    median(runs.map((r) => 1 / speedsOf(r, instructions, base).warm));
+  const whole = (runs: readonly PeerRun[]) =>
+    median(runs.map((r) => (base === "wall" ? r.hostMs : r.hostCpuMs) ?? NaN));
   return { warm: 1 - warm(plain) / warm(recorded), run: 1 - whole(plain) / whole(recorded) };
 }
 

@@ -1,12 +1,12 @@
-import { assert, assertEquals } from "@std/assert";
-import type { PeerRun } from "../bench/peer.ts";
-import { median, medianSpeeds, recordingCost, speedsOf } from "../bench/statistics.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type PeerRun, Stopwatch } from "../bench/peer.ts";
+import { geometricMean, median, medianSpeeds, recordingCost, speedsOf } from "../bench/statistics.ts";
 
 /** A run whose repetitions of a million instructions took so many milliseconds. */
 const run = (hostMs: number, ...ms: number[]): PeerRun => ({
   startMs: 5,
   hostMs,
-  repetitions: ms.map((t) => ({ checksum: "0", ms: t, instructions: 1e6 })),
+  repetitions: ms.map((t) => ({ checksum: "0", ms: t, cpuMs: t / 2, instructions: 1e6 })),
 });
 const million = [1e6, 1e6, 1e6, 1e6];
 
@@ -14,8 +14,29 @@ Deno.test("median is the middle value, or the mean of the two", () => {
   assertEquals([median([3, 1, 2]), median([4, 1, 3, 2]), median([7])], [2, 2.5, 7]);
 });
 
+Deno.test("geometric mean weighs twice as fast and half as fast alike", () => {
+  assert(Math.abs(geometricMean([2, 0.5]) - 1) < 1e-12);
+  assert(Math.abs(geometricMean([2, 4, 8]) - 4) < 1e-12);
+  assert(isNaN(geometricMean([])));
+});
+
+Deno.test("stopwatch takes repetitions in order, with their processor time", () => {
+  let cpu = 10;
+  const watch = new Stopwatch(() => cpu += 5);
+  const say = (line: string, icount: number) => {
+    for (const c of line + "\n") watch.put(c.charCodeAt(0), icount);
+  };
+  say("B", 100);
+  say("R 00000000 0000abcd", 350);
+  assertThrows(() => say("R 00000002 0000abcd", 600), Error, "repetition 2 was reported where 1 was due");
+  const [first] = watch.run.repetitions;
+  assertEquals([first.checksum, first.instructions, first.cpuMs], ["0000abcd", 250, 5]);
+  assert(!watch.done);
+});
+
 Deno.test("speeds are those of the first repetition, of the second half, and of all", () => {
   assertEquals(speedsOf(run(0, 40, 20, 10, 10), million), { first: 25, warm: 100, whole: 50 });
+  assertEquals(speedsOf(run(0, 40, 20, 10, 10), million, "cpu"), { first: 50, warm: 200, whole: 100 });
   const all = [{ first: 1, warm: 2, whole: 3 }, { first: 3, warm: 6, whole: 9 }, {
     first: 2,
     warm: 4,

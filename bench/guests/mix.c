@@ -18,12 +18,6 @@ static u16 crc_u32(u16 crc, u32 value)
     return crc;
 }
 
-static u32 next_random(u32 *state)
-{
-    *state = *state * 1664525 + 1013904223;
-    return *state >> 8;
-}
-
 /* ---- linked list ---- */
 #define NODES 300
 struct node {
