@@ -111,13 +111,14 @@ export class Emit {
     this.rawIf(cond, then, otherwise);
   }
   /** Structured conditional without regard to what a subclass keeps outside the state. */
-  protected rawIf(cond: Expr, then: () => void, otherwise?: () => void): void {
+  protected rawIf(cond: Expr, then: () => void, otherwise?: () => void, likely?: boolean): void {
     if (cond.op === 0x41) {
       if (cond.lo) then();
       else otherwise?.();
       return;
     }
     this.push(cond);
+    if (likely !== undefined) this.body.hint(likely);
     this.body.code.raw([0x04, 0x40]);
     this.depth++;
     then();
@@ -130,7 +131,7 @@ export class Emit {
   }
   /** As `if`, for a path that leaves the function. */
   unlikely(cond: Expr, then: () => void): void {
-    this.if(cond, then);
+    this.rawIf(cond, then, undefined, false);
   }
   /** A loop; `again(cond?)` branches back to its start. Falling off the end leaves it. */
   loop(fn: (again: (cond?: Expr) => void) => void): void {
@@ -300,21 +301,36 @@ export class Emit {
     return this.state(32, L.TLB_BASE);
   }
 
-  /** Emits the TLB probe; afterwards the returned local holds the host offset of the access. */
-  #probe(size: number, la: Expr, tag: number, slow: number, flags: number): Expr {
+  /**
+   * Emits the TLB probe; afterwards the returned local holds the host offset of the access.
+   * @param direct emitted where the probe hits, `after` where the slow path has found the place
+   */
+  #probe(
+    size: number,
+    la: Expr,
+    tag: number,
+    slow: number,
+    flags: number,
+    direct?: (host: Expr) => void,
+    after?: (host: Expr) => void,
+  ): Expr {
     const bytes = size >> 3;
     const host = this.fresh(I32);
     const entry = this.#entry(la);
     const last = bytes > 1 ? X.add(la, X.c64(bytes - 1)) : la;
     this.rawIf(X.eq(X.and(last, X.c64(-4096)), X.load(64, entry, tag)), () => {
       this.set(host, X.add(X.wrap(la), X.load(32, entry, L.TLB_ADDEND)));
+      direct?.(host);
     }, () => {
       this.beforeSlow();
       this.push(X.callX(I32, slow, la, X.c32(bytes | flags), this.rec, this.bud));
       this.body.code.u8(0x22);
       this.body.code.u32(host.lo);
-      this.body.code.raw([0x45, 0x04, 0x40, 0x0f, 0x0b]); // eqz if return end
-    });
+      this.body.code.u8(0x45); // eqz
+      this.body.hint(false);
+      this.body.code.raw([0x04, 0x40, 0x0f, 0x0b]); // if return end
+      after?.(host);
+    }, true);
     return host;
   }
 
@@ -327,9 +343,11 @@ export class Emit {
   /** Stores to a linear address; leaves the function on a fault. */
   memWrite(size: number, la: Expr, value: Expr, flags = 0): void {
     const a = this.let(la), v = this.let(value);
-    const host = this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags);
-    this.store(size, host, v);
-    this.#commit(host);
+    const store = (host: Expr) => this.store(size, host, v);
+    this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags, store, (host) => {
+      store(host);
+      this.#commit(host);
+    });
   }
   /** Loads, computes, stores at one linear address; the translation for writing happens first. */
   memModify(size: number, la: Expr, fn: (old: Expr) => Expr, flags = 0): void {
@@ -345,7 +363,7 @@ export class Emit {
     this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
   }
   #commit(host: Expr): void {
-    this.rawIf(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
+    this.unlikely(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
   }
   /** True (i32) when the page of a linear address may be accessed directly; `tag` is TLB_READ or TLB_WRITE. */
   isDirect(la: Expr, tag: number): Expr {
@@ -400,9 +418,9 @@ export class Emit {
   /** Continues at the block whose record is in the link word at rec + `slot`; falls back to `rip` when unlinked. */
   jumpLinked(slot: number, rip: Expr): void {
     const t = this.let(X.load(32, this.rec, slot));
-    this.if(X.eqz(t), () => this.tailCall(this.rt.goto, rip, this.bud, X.add(this.rec, X.c32(slot))));
+    this.unlikely(X.eqz(t), () => this.tailCall(this.rt.goto, rip, this.bud, X.add(this.rec, X.c32(slot))));
     const bud = this.let(X.sub(this.bud, X.load(32, X.sub(t, X.c32(4)))));
-    this.if(X.ltS(bud, X.c32(0)), () => this.tailCall(this.rt.outOfBudget, t, bud));
+    this.unlikely(X.ltS(bud, X.c32(0)), () => this.tailCall(this.rt.outOfBudget, t, bud));
     this.dispatch(t, bud, X.load(32, t));
   }
   /** Continues at a computed RIP. */

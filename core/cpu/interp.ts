@@ -10,6 +10,7 @@ import { buildRuntime, type EngineImports, RUNTIME_EXPORTS } from "./runtime.ts"
 import { SEMANTICS } from "./semantics/mod.ts";
 import { FuncBody, I32, ModuleBuilder } from "../wasm/module.ts";
 import * as X from "../wasm/expr.ts";
+import { RAM } from "../layout.ts";
 
 /** The instantiated interpreter. */
 export interface Interpreter {
@@ -35,6 +36,7 @@ export function buildInterpreter(forms: Iterable<Form>): {
   forms: Form[];
 } {
   const m = new ModuleBuilder();
+  m.memoryPages = [RAM >>> 16, 65536];
   const rt = buildRuntime(m);
   const handlers = new Map<string, number>(), kept: Form[] = [];
   for (const f of forms) {

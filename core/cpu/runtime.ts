@@ -89,7 +89,7 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
       const rmw = X.ne(X.and(sf, X.c32(SF_RMW)), X.c32(0));
       const flags = X.or(rmw, X.shl(stack, X.c32(1)));
       const host = e.let(X.callX(I32, imported, X.and(sf, X.c32(0xff)), flags));
-      e.if(X.eqz(host), () => {
+      e.unlikely(X.eqz(host), () => {
         e.setState(32, L.LEAVE_REC, rec);
         e.setState(32, L.BUDGET, bud);
       });
@@ -149,7 +149,7 @@ function defineGoto(rt: Runtime): (e: Emit, p: X.Expr[]) => void {
     e.if(hit, () => {
       const t = e.let(X.load(32, entry, 8));
       const left = e.let(X.sub(bud, X.load(32, X.sub(t, X.c32(4)))));
-      e.if(X.ltS(left, X.c32(0)), () => e.tailCall(rt.outOfBudget, t, left));
+      e.unlikely(X.ltS(left, X.c32(0)), () => e.tailCall(rt.outOfBudget, t, left));
       e.push(t);
       e.push(left);
       e.push(X.load(32, t));

@@ -17,6 +17,8 @@ export type ValType = number;
 /** A function body under construction: local declarations and instructions. */
 export class FuncBody {
   readonly code: Code = new Code();
+  /** Conditionals (offset of the `if` or `br_if` in `code`) whose condition hardly ever holds, or nearly always does. */
+  hints: { at: number; likely: boolean }[] = [];
   readonly #locals: ValType[] = [];
   constructor(readonly params: readonly ValType[]) {}
 
@@ -26,8 +28,13 @@ export class FuncBody {
     return this.params.length + this.#locals.length - 1;
   }
 
-  /** Encodes declarations, instructions and the closing `end`, with the size in front. */
-  encode(into: Code): void {
+  /** Says of the conditional that is about to be emitted which way it goes. */
+  hint(likely: boolean): void {
+    this.hints.push({ at: this.code.length, likely });
+  }
+
+  /** Local declarations. */
+  #declarations(): Code {
     const c = new Code();
     const runs: [number, ValType][] = [];
     for (const t of this.#locals) {
@@ -40,10 +47,27 @@ export class FuncBody {
       c.u32(n);
       c.u8(t);
     }
-    c.append(this.code);
-    c.u8(0x0b);
-    into.u32(c.length);
-    into.append(c);
+    return c;
+  }
+
+  /** Encodes declarations, instructions and the closing `end`, with the size in front. */
+  encode(into: Code): void {
+    const declarations = this.#declarations();
+    into.u32(declarations.length + this.code.length + 1);
+    into.append(declarations);
+    into.append(this.code);
+    into.u8(0x0b);
+  }
+
+  /** Encodes the branch hints: offsets count from the local declarations. */
+  encodeHints(into: Code): void {
+    const before = this.#declarations().length;
+    into.u32(this.hints.length);
+    for (const h of this.hints) {
+      into.u32(before + h.at);
+      into.u8(1);
+      into.u8(h.likely ? 1 : 0);
+    }
   }
 }
 
@@ -61,6 +85,8 @@ export class ModuleBuilder {
   importTable = 0;
   /** Type of the table's entries (index from `type`), when there is a table. */
   tableType = -1;
+  /** Least and most 64-KiB pages of the memory. Equal: it never moves, and its size need not be read again after calls. */
+  memoryPages: [least: number, most: number] = [1, 65536];
 
   /** Index of a function type. */
   type(params: readonly ValType[], results: readonly ValType[]): number {
@@ -130,8 +156,8 @@ export class ModuleBuilder {
       c.name("env");
       c.name("memory");
       c.raw([2, 1]);
-      c.u32(1);
-      c.u32(65536);
+      c.u32(this.memoryPages[0]);
+      c.u32(this.memoryPages[1]);
     });
     section(3, (c) => {
       c.u32(this.#funcs.length);
@@ -151,11 +177,27 @@ export class ModuleBuilder {
       }
     });
     if (this.tableFuncs.length) this.#encodeElements(section);
+    this.#encodeHints(section);
     section(10, (c) => {
       c.u32(this.#funcs.length);
       for (const f of this.#funcs) f.body.encode(c);
     });
     return out.view().slice();
+  }
+
+  /** Source: the branch hinting proposal. Engines put the unlikely side out of the way and keep registers clear of it. */
+  #encodeHints(section: (id: number, fill: (c: Code) => void) => void): void {
+    const hinted = this.#funcs.map((f, i) => ({ index: this.#imports.length + i, body: f.body }))
+      .filter((f) => f.body.hints.length > 0);
+    if (hinted.length === 0) return;
+    section(0, (c) => {
+      c.name("metadata.code.branch_hint");
+      c.u32(hinted.length);
+      for (const f of hinted) {
+        c.u32(f.index);
+        f.body.encodeHints(c);
+      }
+    });
   }
 
   /** A table of non-null typed references: calls through it need neither a null nor a signature check. */

@@ -250,7 +250,7 @@ class RegionCompiler {
     const back = internal(RETURN);
     e.onLink = link;
     e.onJump = back
-      ? (target) => e.fork(X.eq(target, ripOf(e.s, back.rec)), () => this.#guarded(b, back))
+      ? (target) => e.fork(X.eq(target, ripOf(e.s, back.rec)), () => this.#guarded(b, back), true)
       : null;
     for (let i = 0; i < b.count; i++) {
       const f = b.forms[i];
@@ -273,7 +273,7 @@ class RegionCompiler {
     const { e } = this;
     if (samePage(e.s, from, to)) return this.#edge(from, to);
     const mode = e.s.i32[L.MODE >> 2];
-    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(from, to));
+    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(from, to), true);
   }
 
   /** Pays for a block of the region and branches to it. */
@@ -329,7 +329,8 @@ export function compileRegion(
   tableSize: number,
   code64: boolean,
 ): Uint8Array {
-  const m = new ModuleBuilder();
+  const m = new ModuleBuilder(), memoryPages = s.u8.length / 65536;
+  m.memoryPages = [memoryPages, memoryPages];
   m.tableType = m.type([I32, I32], []);
   m.importTable = tableSize;
   const rt = importRuntime(m), cold = new ModuleColdPaths(m, rt);

@@ -77,8 +77,17 @@ export class JitEmit extends Emit {
    * @param spill index of the function that stores what `spillTypes` says
    */
   finish(spillRegisters: number, spillAll: number): void {
-    const { body } = this, code = body.code.view().slice();
+    const { body } = this, code = body.code.view().slice(), hints = body.hints;
     body.code.length = 0;
+    body.hints = [];
+    let hint = 0;
+    const copy = (start: number, end: number) => {
+      const moved = body.code.length - start;
+      for (; hint < hints.length && hints[hint].at < end; hint++) {
+        body.hints.push({ at: hints[hint].at + moved, likely: hints[hint].likely });
+      }
+      body.code.raw(code.subarray(start, end));
+    };
     for (let n = 0; n < 16; n++) {
       if (this.#regs[n]) this.set(this.#regs[n]!, X.load(64, X.c32(0), L.GPR + n * 8));
     }
@@ -88,7 +97,7 @@ export class JitEmit extends Emit {
     this.set(this.#jumpCache, X.load(32, X.c32(0), L.JC_BASE));
     let from = 0;
     for (const p of this.#spills) {
-      body.code.raw(code.subarray(from, p.at));
+      copy(from, p.at);
       from = p.at;
       const flags = p.flags && this.#flagsWritten;
       if (this.#written === 0 && !flags) continue;
@@ -99,7 +108,7 @@ export class JitEmit extends Emit {
       }
       this.call(flags ? spillAll : spillRegisters);
     }
-    body.code.raw(code.subarray(from));
+    copy(from, code.length);
   }
   /** Registers the region writes, ascending: parameters of the spill functions. */
   get written(): number[] {
@@ -285,13 +294,10 @@ export class JitEmit extends Emit {
     };
     super.if(c, settle(then), otherwise && settle(otherwise));
   }
-  override unlikely(cond: Expr, then: () => void): void {
-    this.rawIf(cond, then);
-  }
   /** A conditional whose arms leave the block. */
-  fork(cond: Expr, then: () => void): void {
+  fork(cond: Expr, then: () => void, likely?: boolean): void {
     const p = this.#pending;
-    this.rawIf(cond, then);
+    this.rawIf(cond, then, undefined, likely);
     this.#pending = p;
   }
   override next(): void {}
