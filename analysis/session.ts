@@ -5,47 +5,43 @@
  * @module
  */
 import { Engine } from "./engine.ts";
+import { Loader, type TraceSource, type Wanted } from "./loader.ts";
+import { Planner } from "./planner.ts";
 import { type Column, readRecords, readRows, type Row, type RowStream, type Value } from "./rows.ts";
-import {
-  addMissing,
-  createTable,
-  hasEnums,
-  identifier,
-  isEnum,
-  literal,
-  streamColumns,
-  TABLE_COLUMNS,
-  textView,
-} from "./tables.ts";
-import { loadViews, needs } from "./views.ts";
+import { identifier, TABLE_COLUMNS } from "./tables.ts";
+import { loadViews, needs, type View } from "./views.ts";
 
-export type { Column, Row, RowStream, Value };
+export type { Column, Row, RowStream, TraceSource, Value };
 export { QueryError } from "./engine.ts";
-
-/** What a session reads tables from. */
-export interface TraceSource {
-  /** Names of the tables that are there. */
-  readonly tables: readonly string[];
-  /** A table as complete Arrow IPC streams, each of a bounded number of batches. */
-  segments(table: string): Iterable<Uint8Array>;
-}
 
 /** Statements about the database itself: they get to see every table and view, the heavy ones empty. */
 const CATALOG = /\b(show|describe|summarize|information_schema|pragma\w*|duckdb_\w+|sqlite_master)\b/i;
 /** Tables too heavy to load without being named. */
 const HEAVY = new Set(["pages", "checkpoints", "images"]);
+/** Tables with more rows are loaded with the columns that a statement reads, not whole. */
+const WHOLE_ROWS_MAX = 1_000_000;
+
+/** What a caller may choose about a session. */
+export interface SessionOptions {
+  /** Tables with more rows than this are loaded column by column as they are needed; default a million. */
+  wholeRowsMax?: number;
+}
 
 /** An open SQL session. */
 export class Session {
   readonly #engine: Engine;
+  readonly #loader: Loader;
   readonly #sources: Map<string, TraceSource>;
   readonly #known: ReadonlySet<string>;
-  readonly #loaded = new Set<string>();
   readonly #created = new Set<string>();
+  readonly #wholeRowsMax: number;
+  #planner: Planner | null = null;
 
-  private constructor(engine: Engine, sources: Map<string, TraceSource>) {
+  private constructor(engine: Engine, sources: Map<string, TraceSource>, options: SessionOptions) {
     this.#engine = engine;
+    this.#loader = new Loader(engine);
     this.#sources = sources;
+    this.#wholeRowsMax = options.wholeRowsMax ?? WHOLE_ROWS_MAX;
     const names = [...sources.values()].flatMap((s) => [...s.tables]);
     this.#known = new Set([...TABLE_COLUMNS.keys(), ...names]);
   }
@@ -54,17 +50,15 @@ export class Session {
    * Opens a session. The first source's tables are named plainly (`exits`); every source's tables are also reached
    * under its alias as schema (`b.exits`). Nothing is loaded yet.
    */
-  static async open(sources: TraceSource | ReadonlyMap<string, TraceSource>): Promise<Session> {
+  static async open(
+    sources: TraceSource | ReadonlyMap<string, TraceSource>,
+    options: SessionOptions = {},
+  ): Promise<Session> {
     const map = sources instanceof Map
       ? new Map<string, TraceSource>(sources)
       : new Map([["main", sources as TraceSource]]);
-    const engine = await Engine.open();
-    for (const alias of map.keys()) {
-      for (const schema of [alias, codedSchema(alias)]) {
-        engine.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`);
-      }
-    }
-    const session = new Session(engine, map);
+    const session = new Session(await Engine.open(), map, options);
+    for (const alias of map.keys()) session.#loader.open(alias);
     session.#use(map.keys().next().value ?? "main");
     return session;
   }
@@ -99,12 +93,15 @@ export class Session {
     const catalog = CATALOG.test(sql);
     const { tables, views } = needs(catalog ? [sql, ...loadViews().keys()].join(" ") : sql, this.#known);
     if (catalog) { for (const name of this.#known) if (!HEAVY.has(name)) tables.push(name); }
+    const wanted = catalog ? () => "all" as const : this.#wanted(sql, tables, views);
     const first = this.#sources.keys().next().value ?? "main";
     for (const [alias, source] of this.#sources) {
-      for (const table of tables) this.#load(alias, source, table);
-      for (const table of catalog ? HEAVY : []) {
-        if (!this.#loaded.has(`${alias}.${table}`)) this.#createEmpty(alias, table);
+      for (const table of tables) {
+        const columns = wanted(table);
+        if (columns === null) this.#loader.empty(alias, table);
+        else this.#loader.load(alias, source, table, columns);
       }
+      for (const table of catalog ? HEAVY : []) this.#loader.empty(alias, table);
       const missing = views.filter((v) => !this.#created.has(`${alias}.${v.name}`));
       if (missing.length === 0) continue;
       if (alias !== first) this.#use(alias);
@@ -116,62 +113,20 @@ export class Session {
     }
   }
 
-  #load(alias: string, source: TraceSource, table: string): void {
-    const key = `${alias}.${table}`;
-    if (this.#loaded.has(key)) return;
-    try {
-      this.#fill(alias, source, table, true);
-    } catch (error) {
-      // A word outside the vocabulary (a newer recording): plain text columns take it.
-      if (!hasEnums(table) || !String(error).includes("Could not convert")) throw error;
-      this.#fill(alias, source, table, false);
-    }
-    this.#loaded.add(key);
-  }
-
   /**
-   * Columns with a fixed vocabulary are stored as ENUMs (a third of the memory, and filters run on codes) in a table of
-   * the same name in schema `ALIAS_coded`; the table's own name is a view that gives them as text. Streamed results cannot
-   * carry ENUMs: their dictionaries are left out of the stream.
+   * Which columns of each table a statement needs: all, unless a table is large and the statement can be planned; null for
+   * one that is only mentioned.
    */
-  #fill(alias: string, source: TraceSource, table: string, enums: boolean): void {
-    let columns: ReturnType<typeof streamColumns> | null = null;
-    let schema = alias;
-    for (const ipc of source.tables.includes(table) ? source.segments(table) : []) {
-      if (columns === null) {
-        columns = streamColumns(table, ipc, enums);
-        if (columns.some(isEnum)) schema = codedSchema(alias);
-        this.#drop(alias, table);
-        this.#engine.run(createTable(schema, table, columns));
-      }
-      this.#engine.insert(schema, table, ipc);
-    }
-    if (columns === null) return this.#createEmpty(alias, table);
-    for (const sql of addMissing(schema, table, columns)) this.#engine.run(sql);
-    if (schema !== alias) this.#engine.run(textView(alias, schema, table, columns));
+  #wanted(sql: string, tables: readonly string[], views: readonly View[]): (table: string) => Wanted | null {
+    const rows = (table: string) =>
+      Math.max(
+        ...[...this.#sources.values()].map((s) => s.tables.includes(table) ? s.rows?.(table) ?? 0 : 0),
+      );
+    const large = new Set(tables.filter((t) => rows(t) > this.#wholeRowsMax));
+    if (large.size === 0) return () => "all";
+    this.#planner ??= new Planner(this.#engine, [...this.#sources.keys()]);
+    const columns = this.#planner.columns(sql, views);
+    if (columns === null) return () => "all";
+    return (table) => columns.has(table) && !large.has(table) ? "all" : columns.get(table) ?? null;
   }
-
-  #createEmpty(alias: string, table: string): void {
-    this.#drop(alias, table);
-    this.#engine.run(createTable(alias, table, TABLE_COLUMNS.get(table) ?? [["icount", "UBIGINT"]]));
-  }
-
-  /** The name may be that of an empty table made for the catalog, or of a half-filled one. */
-  #drop(alias: string, table: string): void {
-    const rows = readRecords([
-      this.#engine.run(
-        `SELECT table_type FROM information_schema.tables WHERE table_schema = ${
-          literal(alias)
-        } AND table_name = ${literal(table)}`,
-      ),
-    ]);
-    for (const r of rows) {
-      const kind = r.table_type === "VIEW" ? "VIEW" : "TABLE";
-      this.#engine.run(`DROP ${kind} ${identifier(alias)}.${identifier(table)}`);
-    }
-  }
-}
-
-function codedSchema(alias: string): string {
-  return `${alias}_coded`;
 }

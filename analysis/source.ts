@@ -11,6 +11,7 @@ import type { TraceSource } from "./session.ts";
 import { guestSymbols } from "../core/boot/guest_symbols.ts";
 import type { GuestImage } from "../core/config.ts";
 import type { SymbolFile } from "../core/boot/symbol_file.ts";
+import { type Cost, encodeCosts, GIVEN_COSTS } from "./costs.ts";
 import { encodeSymbols } from "./symbols.ts";
 
 /** Batches given to DuckDB at a time: whole dictionaries go with each, and one such stream is in memory. */
@@ -20,18 +21,26 @@ const BATCHES_PER_SEGMENT = 8;
  * The tables of an open bundle, read as they are asked for. `symbols` come from the images when the recording has none
  * of its own; table `recording` is made here. Errors while reading: `TraceError`.
  * @param file symbols that replace the kernel's
+ * @param costs prices over those that are built in
  */
-export function bundleSource(bundle: Bundle, file: SymbolFile | null = null): TraceSource {
+export function bundleSource(
+  bundle: Bundle,
+  file: SymbolFile | null = null,
+  costs: readonly Cost[] = [],
+): TraceSource {
+  const stored = bundle.tables().map((t) => t.spec.name).filter((name) => name !== SEALS.name);
   return {
-    tables: [...bundle.tables().map((t) => t.spec.name).filter((name) => name !== SEALS.name), RECORDING],
-    segments(table) {
+    tables: [...stored, RECORDING, ...(costs.length > 0 ? [GIVEN_COSTS] : [])],
+    rows: (table) => stored.includes(table) ? bundle.table(table).rows : 1,
+    segments(table, columns) {
+      if (table === GIVEN_COSTS) return [encodeCosts(costs)];
       if (table === RECORDING) return [encodeRecording(bundle)];
       if (table === "symbols" && (file !== null || bundle.table(table).rows === 0)) {
         const images = bundle.images();
         const symbols = encodeSymbols(guestSymbols(images, recordedSlide(bundle, images), file));
         if (symbols !== null) return [symbols];
       }
-      return streamSegments(bundle, table, BATCHES_PER_SEGMENT);
+      return streamSegments(bundle, table, BATCHES_PER_SEGMENT, columns);
     },
   };
 }

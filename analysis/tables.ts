@@ -7,6 +7,7 @@
 import { type DataType, RecordBatchReader, Type } from "apache-arrow";
 import type { ColumnSpec } from "../traces/ipc.ts";
 import { SEALS, TABLES } from "../traces/schema.ts";
+import { GIVEN_COSTS, GIVEN_COSTS_COLUMNS } from "./costs.ts";
 import { RECORDING, RECORDING_COLUMNS } from "./recording.ts";
 
 /** Name and DuckDB type of a column. */
@@ -20,6 +21,7 @@ export const TABLE_COLUMNS: ReadonlyMap<string, readonly ColumnType[]> = new Map
       t.columns.map((c): ColumnType => [c.name, specType(c.type)]),
     ]),
     [RECORDING, RECORDING_COLUMNS],
+    [GIVEN_COSTS, GIVEN_COSTS_COLUMNS],
   ],
 );
 
@@ -79,36 +81,34 @@ export function hasEnums(table: string): boolean {
   return [...ENUMS.keys()].some((key) => key.startsWith(`${table}.`));
 }
 
-/** CREATE TABLE for the given columns. */
+/** CREATE TABLE for the given columns. @param schema as SQL */
 export function createTable(schema: string, table: string, columns: readonly ColumnType[]): string {
   const list = columns.map(([name, type]) => `${identifier(name)} ${type}`).join(", ");
-  return `CREATE OR REPLACE TABLE ${identifier(schema)}.${identifier(table)} (${list})`;
+  return `CREATE OR REPLACE TABLE ${schema}.${identifier(table)} (${list})`;
 }
 
-/** True for a column that is stored as an ENUM. */
-export function isEnum([, type]: ColumnType): boolean {
-  return type.startsWith("ENUM(");
-}
-
-/** CREATE VIEW that gives a table stored in schema `from`, its ENUM columns as text. */
-export function textView(
+/**
+ * CREATE VIEW that shows a table stored in schema `from`: ENUM columns as text, and documented columns that are not stored
+ * as nulls.
+ * @param present the stored columns
+ */
+export function tableView(
   schema: string,
   from: string,
   table: string,
-  columns: readonly ColumnType[],
+  present: readonly ColumnType[],
 ): string {
-  const texts = columns.filter(isEnum).map(([name]) => `${identifier(name)}::VARCHAR AS ${identifier(name)}`);
-  return `CREATE VIEW ${identifier(schema)}.${identifier(table)} AS SELECT * REPLACE (${
-    texts.join(", ")
-  }) FROM ${identifier(from)}.${identifier(table)}`;
-}
-
-/** ALTER TABLE statements that add the documented columns which `present` lacks, as nulls. */
-export function addMissing(schema: string, table: string, present: readonly ColumnType[]): string[] {
-  const have = new Set(present.map(([name]) => name));
-  return (TABLE_COLUMNS.get(table) ?? []).filter(([name]) => !have.has(name)).map(([name, type]) =>
-    `ALTER TABLE ${identifier(schema)}.${identifier(table)} ADD COLUMN ${identifier(name)} ${type}`
-  );
+  const types = new Map(present);
+  const known = TABLE_COLUMNS.get(table) ?? (present.length > 0 ? [] : [["icount", "UBIGINT"] as const]);
+  const extra = present.filter(([name]) => !known.some(([n]) => n === name));
+  const list = [...known, ...extra].map(([name, type]) => {
+    const stored = types.get(name), id = identifier(name);
+    if (stored === undefined) return `NULL::${type} AS ${id}`;
+    return stored.startsWith("ENUM(") ? `${id}::VARCHAR AS ${id}` : id;
+  });
+  return `CREATE OR REPLACE VIEW ${identifier(schema)}.${identifier(table)} AS SELECT ${
+    list.join(", ")
+  } FROM ${identifier(from)}.${identifier(table)}`;
 }
 
 /** DuckDB's type for an Arrow type, as its Arrow reader maps it. */

@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { BaselineError } from "../analysis/baseline.ts";
+import { encodeCosts, parseCosts } from "../analysis/costs.ts";
 import { type Row, Session } from "../analysis/session.ts";
 import { identifier } from "../analysis/tables.ts";
 import { loadViews } from "../analysis/views.ts";
 import { reasonName } from "../core/exits.ts";
-import { fixture } from "./analysis_fixture.ts";
+import { encodeTable, fixture, FixtureSource } from "./analysis_fixture.ts";
 
 const session = await Session.open(fixture());
 
@@ -257,10 +259,96 @@ Deno.test("console_text joins what each device printed", () => {
   ]]);
 });
 
+Deno.test("page_faults counts by page, access and function", () => {
+  assertEquals(rows("SELECT * FROM page_faults"), [
+    ["guest", 0xdead0000, "write", false, "main", 1, 1170],
+    ["nested", 0xfed00000, "read", false, "main", 1, 1000],
+    ["nested", 0xfee00000, "write", false, "main", 1, 900],
+  ]);
+});
+
+Deno.test("stacks folds callers over the exit's own function and adds up to all exits", () => {
+  // The sample at icount 100 was taken at 0x1004, no exit's address: no exit has a caller here.
+  assertEquals(rows("SELECT * FROM stacks LIMIT 2"), [
+    [0, "setup", 1, "VMEXIT_MSR", 3],
+    [0, "main", 1, "VMEXIT_NPF", 2],
+  ]);
+  assertEquals(rows("SELECT sum(exits)::INTEGER FROM stacks"), [[19]]);
+});
+
+Deno.test("stacks has the callers of exits whose stacks were sampled, without breaking on a semicolon", async () => {
+  const source = fixture();
+  const symbols = [
+    { start: 0x1000, size: 0x40, name: "leaf", module: "k", source: "elf" },
+    { start: 0x2000, size: 0x10, name: "a;b", module: "k", source: "elf" },
+    { start: 0x3000, size: 0x10, name: "root", module: "k", source: "elf" },
+  ];
+  const samples = [{ icount: 100, vcpu: 0, rip: 0x1000, cr3: 0, cpl: 0, stack: [0x2010n, 0x3008n, 0x9000n] }];
+  const content = {
+    ...source.content,
+    symbols: [encodeTable("symbols", symbols)],
+    samples: [encodeTable("samples", samples)],
+  };
+  const own = await Session.open(new FixtureSource(content));
+  assertEquals(own.records("SELECT stack, depth, exits FROM stacks WHERE depth > 1"), [
+    { stack: "(unknown);root;a:b;leaf", depth: 4n, exits: 1n },
+  ]);
+  own.close();
+});
+
+Deno.test("cost prices every exit by its own figure or the preset's default, and says where figures are from", () => {
+  assertEquals(
+    rows(
+      "SELECT reason, exits, cycles_each, cycles FROM cost WHERE preset = 'sandybridge-xen' AND exits > 1 LIMIT 4",
+    ),
+    [
+      ["VMEXIT_MSR", 4, 1734, 6936],
+      ["VMEXIT_NPF", 2, 1734, 3468],
+      ["VMEXIT_VMMCALL", 2, 1228, 2456],
+      ["VMEXIT_IOIO", 3, 784, 2352],
+    ],
+  );
+  assertEquals(
+    rows(
+      "SELECT preset FROM cost GROUP BY preset HAVING sum(exits) <> 19 OR abs(sum(cycles_pct) - 100) > 0.1",
+    ),
+    [],
+  );
+  assertEquals(rows("SELECT count(*) FROM exit_costs WHERE length(source) < 20 OR cycles IS NULL"), [[0]]);
+});
+
+Deno.test("cost takes prices from a file, which replace a preset of the same name", async () => {
+  const costs = parseCosts(
+    "mine.toml",
+    'epyc = { source = "measured", default = 10, VMEXIT_CPUID = 7 }\n[mine]\nsource = "also"\ndefault = 1',
+  );
+  const source = fixture();
+  const own = await Session.open(
+    new FixtureSource({ ...source.content, given_costs: [encodeCosts(costs)] }),
+  );
+  assertEquals(
+    own.records(
+      "SELECT preset, sum(cycles)::INTEGER AS n FROM cost WHERE preset IN ('epyc', 'mine') GROUP BY ALL ORDER BY 1",
+    ),
+    [{ preset: "epyc", n: 17 * 10 + 2 * 7 }, { preset: "mine", n: 19 }],
+  );
+  own.close();
+  for (
+    const [text, why] of [
+      ["x = 1", "no table of prices"],
+      ["[x]\ndefault = 1", "does not say where"],
+      ['[x]\nsource = "s"\nVMEXIT_HLT = 3', "no default"],
+      ['[x]\nsource = "s"\ndefault = -1', "number of cycles"],
+      ['[x]\nsource = "s"\ndefault = 1\n"a b" = 1', "no exit reason"],
+      ["[", "not TOML"],
+    ]
+  ) assertThrows(() => parseCosts("f", text), BaselineError, why.replace("no table", "not a table"));
+});
+
 Deno.test("views over an empty recording are empty, not errors", async () => {
   const empty = await Session.open({ tables: [], segments: () => [] });
   for (const view of loadViews().values()) {
-    if (view.name === "exit_names") continue;
+    if (view.name === "exit_names" || view.name === "exit_costs") continue;
     const source = view.signature.includes("(") ? `${view.name}(1000)` : view.name;
     assertEquals(empty.records(`FROM ${source}`), [], view.name);
   }

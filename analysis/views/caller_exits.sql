@@ -5,6 +5,13 @@
 --   exits: how often
 --   exits_pct: share of all exits, percent
 CREATE OR REPLACE VIEW caller_exits AS
-SELECT function, caller, reason, count(*) AS exits,
-  round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS exits_pct
-FROM exit_callers GROUP BY function, caller, reason ORDER BY exits DESC, function, caller, reason;
+WITH counted AS (
+  SELECT e.rip, s.caller_address, e.reason, count(*) AS n
+  FROM exits e LEFT JOIN sampled_callers s ON s.icount = e.icount AND s.vcpu = e.vcpu AND s.rip = e.rip
+  GROUP BY e.rip, s.caller_address, e.reason
+)
+SELECT p.function, n.caller, c.reason, sum(c.n)::BIGINT AS exits,
+  round(100.0 * sum(c.n) / sum(sum(c.n)) OVER (), 2) AS exits_pct
+FROM counted c LEFT JOIN exit_places p ON p.rip = c.rip
+  LEFT JOIN caller_names n ON n.caller_address = c.caller_address
+GROUP BY p.function, n.caller, c.reason ORDER BY exits DESC, p.function, n.caller, c.reason;

@@ -7,13 +7,13 @@
 --   max_ns: longest time to the next exit
 --   avg_ns: mean time to the next exit
 CREATE OR REPLACE VIEW exit_summary AS
-SELECT e.reason::VARCHAR AS vm_exit,
+SELECT reason AS vm_exit,
   count(*) AS samples,
   round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS samples_pct,
-  round(100.0 * coalesce(sum(g.ns), 0) / nullif(sum(sum(g.ns)) OVER (), 0), 2) AS time_pct,
-  min(g.ns) AS min_ns,
-  max(g.ns) AS max_ns,
-  round(avg(g.ns), 1) AS avg_ns
-FROM exits e LEFT JOIN exit_gaps g ON g.seq = e.seq
-GROUP BY 1
+  round(100.0 * coalesce(sum(ns), 0) / nullif(sum(sum(ns)) OVER (), 0), 2) AS time_pct,
+  min(ns) AS min_ns,
+  max(ns) AS max_ns,
+  round(avg(ns), 1) AS avg_ns
+FROM (SELECT reason, lead(time_ns) OVER (PARTITION BY vcpu ORDER BY seq) - time_ns AS ns FROM exits)
+GROUP BY reason
 ORDER BY samples DESC, vm_exit;

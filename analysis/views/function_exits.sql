@@ -3,5 +3,6 @@
 --   reason: why it exits
 --   exits: how often
 CREATE OR REPLACE VIEW function_exits AS
-SELECT function, reason, count(*) AS exits FROM exit_functions
-GROUP BY function, reason ORDER BY exits DESC, function, reason;
+WITH counted AS (SELECT rip, reason, count(*) AS n FROM exits GROUP BY rip, reason)
+SELECT p.function, c.reason, sum(c.n)::BIGINT AS exits FROM counted c LEFT JOIN exit_places p ON p.rip = c.rip
+GROUP BY p.function, c.reason ORDER BY exits DESC, p.function, c.reason;

@@ -5,7 +5,14 @@
 --   subop_name: sub-operation; null when it has none
 --   calls: how often
 CREATE OR REPLACE VIEW hypercall_callers AS
-SELECT coalesce(c.caller, c.function) AS function, CASE WHEN c.caller IS NULL THEN 'rip' ELSE 'stack' END AS known_by,
-  h.name, h.subop_name, count(*) AS calls
-FROM hypercalls h LEFT JOIN exit_callers c ON c.seq = h.seq
-GROUP BY ALL ORDER BY calls DESC, function, h.name, h.subop_name;
+WITH counted AS (
+  SELECT e.rip, s.caller_address, h.name, h.subop_name, count(*) AS n
+  FROM hypercalls h LEFT JOIN (SELECT seq, icount, vcpu, rip FROM exits WHERE reason_code = 129) e ON e.seq = h.seq
+    LEFT JOIN sampled_callers s ON s.icount = e.icount AND s.vcpu = e.vcpu AND s.rip = e.rip
+  GROUP BY e.rip, s.caller_address, h.name, h.subop_name
+)
+SELECT coalesce(n.caller, p.function) AS function, CASE WHEN n.caller IS NULL THEN 'rip' ELSE 'stack' END AS known_by,
+  c.name, c.subop_name, sum(c.n)::BIGINT AS calls
+FROM counted c LEFT JOIN exit_places p ON p.rip = c.rip
+  LEFT JOIN caller_names n ON n.caller_address = c.caller_address
+GROUP BY ALL ORDER BY calls DESC, function, c.name, c.subop_name;

@@ -12,9 +12,13 @@ WITH frames AS (
   FROM pc_samples
 ), looked_up AS (
   -- A call that never returns may be a function's last instruction: its return address is the next function's.
-  SELECT *, CASE WHEN depth = 0 THEN address ELSE greatest(address, 1) - 1 END AS inside FROM frames
+  SELECT icount, vcpu, cpl, address, depth,
+    CASE WHEN depth = 0 THEN address ELSE greatest(address, 1) - 1 END AS inside
+  FROM frames
+), named AS (
+  SELECT a.inside, CASE WHEN f.size = 0 OR a.inside - f.start < f.size THEN f.name END AS name
+  FROM (SELECT DISTINCT inside FROM looked_up) a ASOF LEFT JOIN functions f ON a.inside >= f.start
 )
 SELECT l.icount, l.vcpu, l.cpl, l.depth, l.address,
-  CASE WHEN f.size = 0 OR l.inside - f.start < f.size THEN f.name
-    WHEN l.cpl = 3 THEN '[user]' ELSE '[unknown]' END AS function
-FROM looked_up l ASOF LEFT JOIN functions f ON l.inside >= f.start;
+  coalesce(n.name, CASE WHEN l.cpl = 3 THEN '[user]' ELSE '[unknown]' END) AS function
+FROM looked_up l LEFT JOIN named n ON n.inside = l.inside;

@@ -6,15 +6,18 @@
 --   exits: exits from it
 --   exits_pct: share of all exits, percent
 CREATE OR REPLACE VIEW top_function AS
-WITH sampled AS (
-  SELECT CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.name END AS function,
-    CASE WHEN f.size = 0 OR s.rip - f.start < f.size THEN f.module END AS module, 1 AS sample, 0 AS exit
-  FROM pc_samples s ASOF LEFT JOIN functions f ON s.rip >= f.start
+WITH addresses AS (SELECT rip, count(*) AS n FROM pc_samples GROUP BY rip),
+counted AS (
+  SELECT CASE WHEN f.size = 0 OR a.rip - f.start < f.size THEN f.name END AS function,
+    CASE WHEN f.size = 0 OR a.rip - f.start < f.size THEN f.module END AS module, a.n AS samples, 0 AS exits
+  FROM addresses a ASOF LEFT JOIN functions f ON a.rip >= f.start
+  UNION ALL
+  SELECT p.function, p.module, 0, e.n
+  FROM (SELECT rip, count(*) AS n FROM exits GROUP BY rip) e LEFT JOIN exit_places p ON p.rip = e.rip
 )
 SELECT function, module,
-  count(*) FILTER (sample = 1) AS samples,
-  round(100.0 * count(*) FILTER (sample = 1) / nullif(sum(count(*) FILTER (sample = 1)) OVER (), 0), 2) AS samples_pct,
-  count(*) FILTER (exit = 1) AS exits,
-  round(100.0 * count(*) FILTER (exit = 1) / nullif(sum(count(*) FILTER (exit = 1)) OVER (), 0), 2) AS exits_pct
-FROM (SELECT * FROM sampled UNION ALL SELECT function, module, 0, 1 FROM exit_functions)
-GROUP BY function, module ORDER BY samples DESC, exits DESC, function;
+  sum(samples)::BIGINT AS samples,
+  round(100.0 * sum(samples) / nullif(sum(sum(samples)) OVER (), 0), 2) AS samples_pct,
+  sum(exits)::BIGINT AS exits,
+  round(100.0 * sum(exits) / nullif(sum(sum(exits)) OVER (), 0), 2) AS exits_pct
+FROM counted GROUP BY function, module ORDER BY samples DESC, exits DESC, function;

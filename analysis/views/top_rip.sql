@@ -6,7 +6,7 @@
 --   exits: how often
 --   exits_pct: share of all exits, percent
 CREATE OR REPLACE VIEW top_rip AS
-SELECT rip, any_value(function) AS function, any_value(function_offset) AS function_offset, reason,
-  count(*) AS exits,
-  round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS exits_pct
-FROM exit_functions GROUP BY rip, reason ORDER BY exits DESC, rip, reason;
+WITH counted AS (SELECT rip, reason, count(*) AS exits FROM exits GROUP BY rip, reason)
+SELECT c.rip, p.function, p.function_offset, c.reason, c.exits,
+  round(100.0 * c.exits / sum(c.exits) OVER (), 2) AS exits_pct
+FROM counted c LEFT JOIN exit_places p ON p.rip = c.rip ORDER BY c.exits DESC, c.rip, c.reason;

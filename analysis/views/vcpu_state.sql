@@ -10,16 +10,23 @@
 --   last_mode: processor mode at the last exit
 --   user_exits_pct: share of exits from CPL 3, percent
 CREATE OR REPLACE VIEW vcpu_state AS
-WITH halts AS (
-  SELECT vcpu, sum(ns)::UBIGINT AS ns FROM exit_gaps WHERE reason = 'VMEXIT_HLT' GROUP BY vcpu
+WITH counted AS (
+  SELECT vcpu, any_value(domid) AS domid, count(*) AS exits,
+    count(*) FILTER (reason_code = 129) AS hypercalls,
+    count(*) FILTER (reason_code = 120) AS halts,
+    coalesce(sum(ns) FILTER (reason_code = 120), 0)::UBIGINT AS halted_ns,
+    min(icount) AS first_icount, max(icount) AS last_icount, max(seq) AS last_seq,
+    count(*) FILTER (cpl = 3) AS user_exits
+  FROM (
+    SELECT vcpu, domid, reason_code, icount, seq, cpl,
+      lead(time_ns) OVER (PARTITION BY vcpu ORDER BY seq) - time_ns AS ns
+    FROM exits
+  ) GROUP BY vcpu
 ), irqs AS (SELECT vcpu, count(*) AS n FROM interrupts GROUP BY vcpu)
-SELECT format('d{}v{}', any_value(e.domid), e.vcpu) AS vcpu, count(*) AS exits,
-  count(*) FILTER (e.reason = 'VMEXIT_VMMCALL') AS hypercalls,
-  coalesce(any_value(i.n), 0) AS interrupts,
-  count(*) FILTER (e.reason = 'VMEXIT_HLT') AS halts,
-  coalesce(any_value(h.ns), 0)::UBIGINT AS halted_ns,
-  min(e.icount) AS first_icount, max(e.icount) AS last_icount,
-  arg_max(e.mode::VARCHAR, e.seq) AS last_mode,
-  round(100.0 * count(*) FILTER (e.cpl = 3) / count(*), 2) AS user_exits_pct
-FROM exits e LEFT JOIN halts h ON h.vcpu = e.vcpu LEFT JOIN irqs i ON i.vcpu = e.vcpu
-GROUP BY e.vcpu ORDER BY e.vcpu;
+SELECT format('d{}v{}', c.domid, c.vcpu) AS vcpu, c.exits, c.hypercalls,
+  coalesce(i.n, 0) AS interrupts,
+  c.halts, c.halted_ns, c.first_icount, c.last_icount,
+  l.mode AS last_mode,
+  round(100.0 * c.user_exits / c.exits, 2) AS user_exits_pct
+FROM counted c JOIN exits l ON l.seq = c.last_seq LEFT JOIN irqs i ON i.vcpu = c.vcpu
+ORDER BY c.vcpu;
