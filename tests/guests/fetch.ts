@@ -13,7 +13,7 @@ import { type GuestFile, type GuestManifest, guestsFolder, readManifest } from "
 interface Wanted {
   /** Package name; the pattern picks among names when it moves with a version. */
   package: string;
-  architecture: "amd64" | "i386";
+  architecture: "amd64" | "i386" | "arm64";
   /** The package only depends on the one that is wanted. */
   meta?: boolean;
   /** Role → path inside the package. */
@@ -84,6 +84,16 @@ const WANTED: Wanted[] = [
     },
   },
   { package: "xen-utils-common", architecture: "amd64", files: { "xenalyze": /(^|\/)xenalyze$/ } },
+  // Not guests: what Deno for another processor needs to run under an emulator (`other_processor_test.ts`).
+  {
+    package: "libc6",
+    architecture: "arm64",
+    files: Object.fromEntries(
+      ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"]
+        .map((name) => [`arm64-${name}`, new RegExp(`/${name.replaceAll(".", "\\.")}$`)]),
+    ),
+  },
+  { package: "libgcc-s1", architecture: "arm64", files: { "arm64-libgcc_s.so.1": /\/libgcc_s\.so\.1$/ } },
 ];
 
 /** Runs a program; returns what it printed. */
@@ -219,7 +229,7 @@ async function isComplete(folder: string, manifest: GuestManifest | null): Promi
 async function prune(folder: string, manifest: GuestManifest): Promise<void> {
   const used = new Set(Object.values(manifest.files).map((f) => f.path.split("/")[0]));
   for await (const entry of Deno.readDir(folder)) {
-    if (!entry.isDirectory || used.has(entry.name) || !/_(amd64|i386)$/.test(entry.name)) continue;
+    if (!entry.isDirectory || used.has(entry.name) || !/_(amd64|i386|arm64)$/.test(entry.name)) continue;
     await Deno.remove(`${folder}/${entry.name}`, { recursive: true });
   }
 }
@@ -235,7 +245,11 @@ export async function fetchGuests(folder: string, refresh = false): Promise<Gues
   if (!refresh && old && await isComplete(folder, old)) return old;
   await Deno.mkdir(folder, { recursive: true });
   const real = await Deno.realPath(folder);
-  const apts = { amd64: await PrivateApt.open(real, "amd64"), i386: await PrivateApt.open(real, "i386") };
+  const apts = {
+    amd64: await PrivateApt.open(real, "amd64"),
+    i386: await PrivateApt.open(real, "i386"),
+    arm64: await PrivateApt.open(real, "arm64"),
+  };
   const manifest: GuestManifest = { files: {}, missing: {} };
   for (const wanted of WANTED) {
     const apt = apts[wanted.architecture];
