@@ -138,7 +138,10 @@ export class Cpu implements Core {
 
   /** @see Core.updateMode */
   updateMode(): void {
+    const was64 = (this.s.i32[L.MODE >> 2] & 3) === 2;
     this.#mode.update();
+    // The upper halves are undefined after 64-bit code (SDM volume 1, 3.4.1.1); compiled code counts on zeros.
+    if (was64 && !this.s.code64) { for (let n = 0; n < 8; n++) this.s.i32[(L.GPR >> 2) + n * 2 + 1] = 0; }
     this.mmu.selectSets();
   }
 

@@ -15,6 +15,7 @@ import { emitExpr, type Expr } from "../wasm/expr.ts";
 import { REC, REC_SIZE } from "./insn.ts";
 import { Leave } from "./leave.ts";
 import type { AddrKind, Form, Operand } from "./form.ts";
+import type { FlagKind } from "./semantics/flags.ts";
 
 /** Indexes of the functions every engine module shares. */
 export interface Runtime {
@@ -28,6 +29,8 @@ export interface Runtime {
   goto: number;
   /** (rec i32, bud i32) -> (); the block at `rec` does not fit the budget (already subtracted). */
   outOfBudget: number;
+  /** (rec i32, bud i32) -> (); what compiled code ends in when a slow path answered 0. */
+  left: number;
   /** (segment offset i32, offset i64, sizeFlags i32) -> linear i64; a magic non-canonical address on violation. */
   segLinear: number;
   /** (rec i32, sizeFlags i32) -> linear i64; any address size and segment. */
@@ -41,7 +44,7 @@ export interface Runtime {
 }
 
 /** Bits added to an access size for the slow path; the low byte is the size in bytes. */
-export const SF_RMW = 0x100, SF_STACK = 0x200, SF_WRITE = 0x400, SF_REC_SEG = 0x800;
+export const SF_RMW = 0x100, SF_STACK = 0x200, SF_WRITE = 0x400, SF_REC_SEG = 0x800, SF_COMPILED = 0x1000;
 
 /** Arguments of every handler. */
 export const P_REC = 0, P_BUD = 1;
@@ -270,7 +273,7 @@ export class Emit {
   // ---- flags ----
 
   /** Takes over a flag update to be made later, if this engine can; see `semantics/flags.ts`. */
-  deferFlags(_kind: string, _size: number, _a: Expr, _b: Expr, _r: Expr): boolean {
+  deferFlags(_kind: FlagKind, _size: number, _a: Expr, _b: Expr, _r: Expr): boolean {
     return false;
   }
   /** A condition (code >> 1, as 0 or 1) from a flag update that was taken over, or null. */
@@ -316,7 +319,7 @@ export class Emit {
   ): Expr {
     const bytes = size >> 3;
     const host = this.fresh(I32);
-    const entry = this.#entry(la);
+    const entry = this.tlbEntry(la);
     const last = bytes > 1 ? X.add(la, X.c64(bytes - 1)) : la;
     this.rawIf(X.eq(X.and(last, X.c64(-4096)), X.load(64, entry, tag)), () => {
       this.set(host, X.add(X.wrap(la), X.load(32, entry, L.TLB_ADDEND)));
@@ -346,7 +349,7 @@ export class Emit {
     const store = (host: Expr) => this.store(size, host, v);
     this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags, store, (host) => {
       store(host);
-      this.#commit(host);
+      this.commit(host);
     });
   }
   /** Loads, computes, stores at one linear address; the translation for writing happens first. */
@@ -356,24 +359,26 @@ export class Emit {
     const old = this.let(X.load(size, host));
     const v = this.let(fn(old));
     this.store(size, host, v);
-    this.#commit(host);
+    this.commit(host);
   }
   /** Checks that a linear address can be written (and may be read back) without changing it. */
   memProbeWrite(size: number, la: Expr, flags = 0): void {
     this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
   }
-  #commit(host: Expr): void {
+  /** Completes a store that went to SLOW_DATA. */
+  protected commit(host: Expr): void {
     this.unlikely(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
   }
   /** True (i32) when the page of a linear address may be accessed directly; `tag` is TLB_READ or TLB_WRITE. */
   isDirect(la: Expr, tag: number): Expr {
-    return this.let(X.eq(X.and(la, X.c64(-4096)), X.load(64, this.#entry(la), tag)));
+    return this.let(X.eq(X.and(la, X.c64(-4096)), X.load(64, this.tlbEntry(la), tag)));
   }
   /** Host offset of a linear address for which `isDirect` holds. */
   directHost(la: Expr): Expr {
-    return this.let(X.add(X.wrap(la), X.load(32, this.#entry(la), L.TLB_ADDEND)));
+    return this.let(X.add(X.wrap(la), X.load(32, this.tlbEntry(la), L.TLB_ADDEND)));
   }
-  #entry(la: Expr): Expr {
+  /** Offset of the TLB entry for a linear address. */
+  tlbEntry(la: Expr): Expr {
     const mix = X.and(
       X.add(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
       X.c32(L.TLB_ENTRIES - 1),
@@ -403,7 +408,8 @@ export class Emit {
   next(): void {
     this.dispatch(X.add(this.rec, X.c32(REC_SIZE)), this.bud, X.load(32, this.rec, REC_SIZE + REC.HANDLER));
   }
-  protected dispatch(rec: Expr, bud: Expr, handler: Expr): void {
+  /** Continues with a handler at a record. */
+  dispatch(rec: Expr, bud: Expr, handler: Expr): void {
     this.push(rec);
     this.push(bud);
     this.push(handler);

@@ -24,4 +24,6 @@ export const Leave = {
   HOT: 7,
   /** The instruction touches a watchpoint: it must be executed again by itself. */
   WATCH: 8,
+  /** Not to the dispatcher: compiled code must go on with the interpreter at the same record. */
+  RETRY: 9,
 } as const;

@@ -6,9 +6,10 @@
 import * as L from "../layout.ts";
 import { FuncBody, I32, I64, type ModuleBuilder, type ValType } from "../wasm/module.ts";
 import * as X from "../wasm/expr.ts";
-import { Emit, type Runtime, SF_REC_SEG, SF_RMW, SF_STACK } from "./emit.ts";
+import { Emit, type Runtime, SF_COMPILED, SF_REC_SEG, SF_RMW, SF_STACK } from "./emit.ts";
 import { REC } from "./insn.ts";
 import { Leave } from "./leave.ts";
+import { SlowFlag } from "./slow.ts";
 import { Attr, Seg } from "./state.ts";
 
 /** What a violated segment check turns into: non-canonical, so the slow path raises the fault. */
@@ -31,6 +32,7 @@ export const RUNTIME_EXPORTS = [
   "commitStore",
   "goto",
   "outOfBudget",
+  "left",
   "segLinear",
   "generalEa",
   "getIndex",
@@ -42,6 +44,7 @@ const RUNTIME_TYPES: Record<(typeof RUNTIME_EXPORTS)[number], [ValType[], ValTyp
   commitStore: [[], []],
   goto: [[I64, I32, I32], []],
   outOfBudget: [[I32, I32], []],
+  left: [[I32, I32], []],
   segLinear: [[I32, I64, I32], [I64]],
   generalEa: [[I32, I32], [I64]],
   getIndex: [[I32, I32], [I64]],
@@ -67,6 +70,7 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     commitStore,
     goto: 0,
     outOfBudget: 0,
+    left: 0,
     segLinear: 0,
     generalEa: 0,
     getIndex: 0,
@@ -87,7 +91,11 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
         X.and(isSs, X.ne(X.and(sf, X.c32(SF_REC_SEG)), X.c32(0))),
       );
       const rmw = X.ne(X.and(sf, X.c32(SF_RMW)), X.c32(0));
-      const flags = X.or(rmw, X.shl(stack, X.c32(1)));
+      const compiled = X.and(
+        X.shrU(sf, X.c32(Math.log2(SF_COMPILED / SlowFlag.COMPILED))),
+        X.c32(SlowFlag.COMPILED),
+      );
+      const flags = X.or(X.or(rmw, X.shl(stack, X.c32(1))), compiled);
       const host = e.let(X.callX(I32, imported, X.and(sf, X.c32(0xff)), flags));
       e.unlikely(X.eqz(host), () => {
         e.setState(32, L.LEAVE_REC, rec);
@@ -101,6 +109,9 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     e.setState(32, L.LEAVE, X.c32(Leave.BUDGET));
     e.setState(32, L.LEAVE_REC, rec);
     e.setState(32, L.BUDGET, X.add(bud, X.load(32, X.sub(rec, X.c32(4)))));
+  });
+  rt.left = def([I32, I32], [], (e, [rec, bud]) => {
+    e.unlikely(X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY)), () => e.dispatch(rec, bud, X.load(32, rec)));
   });
   rt.goto = def([I64, I32, I32], [], defineGoto(rt));
   rt.segLinear = def(

@@ -9,6 +9,7 @@
  */
 import { Vec } from "../cpu/hooks.ts";
 import { Leave } from "../cpu/leave.ts";
+import { SlowFlag } from "../cpu/slow.ts";
 import * as L from "../layout.ts";
 import { LinearMemory } from "./linear.ts";
 import { PAGE_SIZE } from "./physmem.ts";
@@ -21,15 +22,7 @@ export type { MmuHooks } from "./linear.ts";
 export { Access } from "./walk.ts";
 export type { FetchResult } from "./translate.ts";
 
-/** Flags of `slowLoad` and `slowStore`. */
-export const SlowFlag = {
-  /** Store of a read-modify-write: the current data must be readable at the offset. */
-  RMW: 1,
-  /** Access through SS: #SS instead of #GP for an address that is not canonical. */
-  STACK: 2,
-  /** Implicit supervisor access whatever the CPL. */
-  SUPERVISOR: 4,
-} as const;
+export { SlowFlag };
 
 const TWO32 = 0x1_0000_0000;
 const SLOW = L.SLOW_ADDR >> 2;
@@ -124,6 +117,12 @@ export class Mmu extends LinearMemory {
    * @returns host offset where the bytes can be read now, 0: see `LEAVE`
    */
   slowLoad(size: number, flags: number): number {
+    this.tlb.displaced = false;
+    const host = this.#load(size, flags);
+    return host !== 0 && this.tlb.displaced && flags & SlowFlag.COMPILED ? this.#leave(Leave.RETRY) : host;
+  }
+
+  #load(size: number, flags: number): number {
     const i32 = this.s.i32, lo = i32[SLOW], hi = i32[SLOW + 1];
     if (hi >> 15 !== hi >> 31) return this.#notCanonical(flags);
     const set = flags & SlowFlag.SUPERVISOR ? SUPERVISOR_SET : this.currentSet();
@@ -146,6 +145,12 @@ export class Mmu extends LinearMemory {
    * @returns host offset where the bytes can be written now, 0: see `LEAVE`
    */
   slowStore(size: number, flags: number): number {
+    this.tlb.displaced = false;
+    const host = this.#store(size, flags);
+    return host !== 0 && this.tlb.displaced && flags & SlowFlag.COMPILED ? this.#leave(Leave.RETRY) : host;
+  }
+
+  #store(size: number, flags: number): number {
     const i32 = this.s.i32, lo = i32[SLOW], hi = i32[SLOW + 1];
     if (hi >> 15 !== hi >> 31) return this.#notCanonical(flags);
     const set = flags & SlowFlag.SUPERVISOR ? SUPERVISOR_SET : this.currentSet();

@@ -68,6 +68,8 @@ export class Tlb {
   readonly exec: readonly [ExecTlb, ExecTlb];
   /** Regions that large pages filled entries in. */
   readonly #large = new Filter();
+  /** A valid entry has given way to another one, or changed, since this was last cleared. */
+  displaced = false;
   /** Linear page numbers that a debugger watches. */
   #watched: ReadonlySet<number> | null = null;
 
@@ -102,6 +104,7 @@ export class Tlb {
     const { m, mem } = this, slot = set * L.TLB_ENTRIES + tlbIndex(lo, hi), e = FIRST + slot * STRIDE;
     const tag = lo & ~0xfff;
     const debug = this.#watched !== null && this.#isWatched(lo, hi) ? WriteTag.DEBUG : 0;
+    if (this.#allowed(slot) !== 0 && !this.#grows(e, tag, hi, page, allowed)) this.displaced = true;
     this.#set(e, allowed & 1, tag | debug, hi);
     const writable = allowed & 2 && rights & Right.DIRTY && !mem.rom[page];
     const bits = (mem.dirty[page] ? 0 : WriteTag.WATCHED) | (mem.code[page] ? WriteTag.CODE : 0) | debug;
@@ -112,6 +115,14 @@ export class Tlb {
     if (pageClass !== PageClass.K4) this.#large.add(region(pageClass, lo, hi));
     if (!(this.#side[slot] & LISTED)) this.#filled[this.#count++] = slot;
     this.#side[slot] = LISTED | global | pageClass;
+  }
+
+  /** True when an entry would keep its translation, and lose no right. */
+  #grows(e: number, tag: number, hi: number, page: number, allowed: number): boolean {
+    const { m } = this;
+    const same = (right: number, word: number): boolean =>
+      !this.#valid(word) || ((allowed & right) !== 0 && (m[word] & ~7) === tag && m[word + 1] === hi);
+    return m[e + 7] === page && same(1, e) && same(2, e + 2);
   }
 
   /** Drops every translation and both jump caches. */

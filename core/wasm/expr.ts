@@ -137,8 +137,36 @@ export const clz = (a: Expr): Expr => new Expr(a.t, a.t === I64 ? 0x79 : 0x67, [
 export const ctz = (a: Expr): Expr => new Expr(a.t, a.t === I64 ? 0x7a : 0x68, [a]);
 export const popcnt = (a: Expr): Expr => new Expr(a.t, a.t === I64 ? 0x7b : 0x69, [a]);
 
-/** Conversions; identity when the type is already right. */
-export const wrap = (a: Expr): Expr => a.t === I32 ? a : a.op === 0x42 ? c32(a.lo) : new Expr(I32, 0xa7, [a]);
+/** True for i64 trees whose low half can be computed in 32 bits alone, with less code. */
+function narrows(a: Expr): boolean {
+  if (a.op === 0x42 || a.op === 0xad || a.op === 0xac) return true;
+  if (a.op === 0x86) return a.args[1].op === 0x42 && a.args[1].lo < 32 && narrows(a.args[0]);
+  return (a.op >= 0x7c && a.op <= 0x7e || a.op >= 0x83 && a.op <= 0x85) && a.args.every(narrows);
+}
+function narrow(a: Expr): Expr {
+  if (a.op === 0x42) return c32(a.lo);
+  if (a.op === 0xad || a.op === 0xac) return a.args[0];
+  const x = narrow(a.args[0]), y = narrow(a.args[1]);
+  switch (a.op) {
+    case 0x7c:
+      return x.is(0) ? y : add(x, y);
+    case 0x7d:
+      return sub(x, y);
+    case 0x7e:
+      return mul(x, y);
+    case 0x83:
+      return and(x, y);
+    case 0x84:
+      return or(x, y);
+    case 0x85:
+      return xor(x, y);
+    default:
+      return shl(x, y);
+  }
+}
+
+/** Conversions; identity when the type is already right, and computed in the narrow type where that is enough. */
+export const wrap = (a: Expr): Expr => a.t === I32 ? a : narrows(a) ? narrow(a) : new Expr(I32, 0xa7, [a]);
 export const extU = (a: Expr): Expr =>
   a.t === I64 ? a : a.op === 0x41 ? c64(a.lo >>> 0) : new Expr(I64, 0xad, [a]);
 export const extS = (a: Expr): Expr => a.t === I64 ? a : a.op === 0x41 ? c64(a.lo) : new Expr(I64, 0xac, [a]);

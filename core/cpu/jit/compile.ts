@@ -4,161 +4,21 @@
  * @module
  */
 import * as X from "../../wasm/expr.ts";
-import { FuncBody, I32, I64, ModuleBuilder } from "../../wasm/module.ts";
-import { Emit, type Runtime } from "../emit.ts";
+import { I32, ModuleBuilder } from "../../wasm/module.ts";
 import * as L from "../../layout.ts";
-import type { Form } from "../form.ts";
 import { REC, REC_SIZE } from "../insn.ts";
 import { importRuntime } from "../runtime.ts";
-import { condition, type FlagKind, lazyWords, setLazy } from "../semantics/flags.ts";
+import { condition } from "../semantics/flags.ts";
 import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
 import { SEMANTICS } from "../semantics/mod.ts";
 import type { CpuState } from "../state.ts";
-import { type ColdPaths, JitEmit } from "./emit_jit.ts";
+import { ColdPaths } from "./cold_paths.ts";
+import { compilable } from "./compilable.ts";
+import { FlagsAt, type Pending } from "./emit_flags.ts";
+import { JitEmit } from "./emit_jit.ts";
+import { flagForms } from "./flag_liveness.ts";
 import { type RegionBlock, RETURN } from "./region.ts";
 import { type Edge, planScopes } from "./scopes.ts";
-
-/** Semantic functions that keep to the `Emit` interface in a way the compiler can follow. */
-const COMPILED = new Set([
-  "add",
-  "or",
-  "adc",
-  "sbb",
-  "and",
-  "sub",
-  "xor",
-  "cmp",
-  "test",
-  "inc",
-  "dec",
-  "neg",
-  "not",
-  "xadd",
-  "cmpxchg",
-  "cmc",
-  "clc",
-  "stc",
-  "cld",
-  "std",
-  "rol",
-  "ror",
-  "rcl",
-  "rcr",
-  "shl",
-  "shr",
-  "sal",
-  "sar",
-  "shld",
-  "shrd",
-  "mul",
-  "imul",
-  "imul2",
-  "div",
-  "idiv",
-  "mov",
-  "movzx",
-  "movsx",
-  "lea",
-  "xchg",
-  "cmov",
-  "setcc",
-  "cbw",
-  "cwd",
-  "bswap",
-  "movbe",
-  "lahf",
-  "sahf",
-  "nop",
-  "push",
-  "pop",
-  "call",
-  "call_ind",
-  "jmp_ind",
-  "ret",
-  "leave",
-  "bt",
-  "bts",
-  "btr",
-  "btc",
-  "bsf",
-  "bsr",
-  "popcnt",
-  "tzcnt",
-  "lzcnt",
-  "lanes",
-  "andn",
-  "unpack",
-  "mova",
-  "movu",
-  "mov_scalar",
-  "movq",
-  "mov_in",
-  "mov_out",
-  "movhl",
-  "movlh",
-  "load_high",
-  "store_high",
-  "pshufd",
-  "shufps",
-  "shufpd",
-  "mask",
-  "vshift",
-  "vshift_imm",
-  "byte_shift",
-  "pmuludq",
-  "mov_part",
-  "dup_lanes",
-  "movddup",
-  "pack",
-  "pmulhw",
-  "psadbw",
-  "pshuf_half",
-  "pinsrw",
-  "pextrw",
-  "pshufb",
-  "horizontal",
-  "pmaddubsw",
-  "psign",
-  "pmulhrsw",
-  "vector_unary",
-  "palignr",
-  "blendv",
-  "blend",
-  "insertps",
-  "extract",
-  "insert",
-  "ptest",
-  "pmuldq",
-  "phminposuw",
-  "mpsadbw",
-  "fp_add",
-  "fp_sub",
-  "fp_mul",
-  "fp_div",
-  "fp_sqrt",
-  "fp_min",
-  "fp_max",
-  "fp_compare",
-  "fp_round",
-  "comis",
-  "cvt_from_int",
-  "cvt_to_int",
-  "cvt_widen",
-  "cvt_narrow",
-  "cvt_widen_packed",
-  "cvt_narrow_packed",
-  "cvt_dq2pd",
-  "cvt_dq2ps",
-  "cvt_to_dq",
-  "sys",
-  "pushf",
-  "cli",
-  "mov_from_sreg",
-]);
-/** Instructions that set all flags, read none, and cannot leave in between. */
-const SETS_FLAGS = new Set(["add", "or", "and", "sub", "xor", "cmp", "test", "neg"]);
-/** Instructions that neither read nor set flags nor leave, without a memory operand. */
-const IGNORES_FLAGS = new Set(["mov", "movzx", "movsx", "lea", "nop", "not", "bswap", "cbw", "cwd", "xchg"]);
 
 /** RIP of a record. */
 function ripOf(s: CpuState, rec: number): X.Expr {
@@ -171,32 +31,16 @@ function samePage(s: CpuState, a: RegionBlock, b: RegionBlock): boolean {
   return page(a.rec) === page(b.rec) && hi(a.rec) === hi(b.rec);
 }
 
-/** True when the compiler can emit an instruction itself. */
-function compilable(f: Form, code64: boolean): boolean {
-  if (!COMPILED.has(f.name)) return false;
-  if (f.stack === "G") return false;
-  if (f.ops.some((o) => o.k === "mm")) return false;
-  if (!code64 && f.addr === "G") return false;
-  return !(f.addr === "G" && /^bt/.test(f.name));
-}
-
-/** True when the flags at a block's start are overwritten before anything could see them. */
-function flagsDead(b: RegionBlock): boolean {
-  for (const f of b.forms) {
-    if (f.ops.some((o) => o.k === "mem")) return false;
-    if (SETS_FLAGS.has(f.name)) return true;
-    if (!IGNORES_FLAGS.has(f.name)) return false;
-  }
-  return false;
-}
-
 /** One compilation. */
 class RegionCompiler {
   readonly #labels: { at: number; loop: boolean; label: number }[] = [];
-  readonly #dead: boolean[];
+  readonly #flagsAt: number[];
+  /** Pending flags that a block inherits: it has one predecessor. */
+  readonly #inherited = new Map<RegionBlock, Pending | null>();
+  readonly #predecessors = new Map<RegionBlock, number>();
 
   constructor(readonly e: JitEmit, readonly blocks: readonly RegionBlock[], readonly code64: boolean) {
-    this.#dead = blocks.map(flagsDead);
+    this.#flagsAt = flagForms(e.s, blocks);
   }
 
   /** Emits all blocks with their scopes. */
@@ -208,7 +52,12 @@ class RegionCompiler {
     }
     const scopes = planScopes(n, edges);
     const internal = new Map<string, RegionBlock>();
-    for (const x of edges) if (!scopes.leaving.has(x)) internal.set(`${x.from}:${x.slot}`, blocks[x.to]);
+    for (const x of edges) {
+      if (scopes.leaving.has(x)) continue;
+      const to = blocks[x.to];
+      internal.set(`${x.from}:${x.slot}`, to);
+      this.#predecessors.set(to, (this.#predecessors.get(to) ?? (x.to === 0 ? 1 : 0)) + 1);
+    }
     for (let p = 0; p < n; p++) {
       this.#closeBefore(p, scopes.loopEnd);
       this.#openAt(p, n, scopes.loopEnd, scopes.blockStart);
@@ -240,8 +89,9 @@ class RegionCompiler {
   }
 
   #block(b: RegionBlock, internal: (slot: number) => RegionBlock | null): void {
-    const { e } = this;
-    e.dropFlags();
+    const { e } = this, inherited = this.#inherited.get(b);
+    e.startFlags(inherited === undefined ? this.#flagsAt[b.position] : FlagsAt.HOT);
+    if (inherited) e.flags = inherited;
     const link = (slot: number, rip: X.Expr) => {
       const to = internal(slot);
       if (to) this.#guarded(b, to);
@@ -281,44 +131,18 @@ class RegionCompiler {
     const { e } = this;
     e.set(e.bud, X.sub(e.bud, X.c32(to.count)));
     e.unlikely(X.ltS(e.bud, X.c32(0)), () => e.leaveForBudget(to.rec));
-    if (this.#dead[to.position]) e.fork(X.c32(1), () => this.#go(from, to));
-    else {
-      e.settleFlags();
-      this.#go(from, to);
-    }
+    const at = this.#flagsAt[to.position], p = e.flags;
+    if (at !== FlagsAt.DEAD && p?.kind !== "carried" && this.#predecessors.get(to) === 1) {
+      this.#inherited.set(to, p);
+    } else e.passFlags(at);
+    this.#go(from, to);
+    e.flags = p;
   }
 
   #go(from: RegionBlock, to: RegionBlock): void {
     const loop = to.position <= from.position;
     for (const l of this.#labels) if (l.at === to.position && l.loop === loop) return this.e.goTo(l.label);
     throw new Error("Cannot compile a region: an edge has no scope");
-  }
-}
-
-/** Cold-path functions of one module, defined as they are needed. */
-class ModuleColdPaths implements ColdPaths {
-  readonly #defined = new Map<string, number>();
-  constructor(readonly m: ModuleBuilder, readonly rt: Runtime) {}
-
-  storeFlags(kind: FlagKind, size: number): number {
-    const key = kind + size, t = size === 64 ? I64 : I32;
-    const known = this.#defined.get(key);
-    if (known !== undefined) return known;
-    const body = new FuncBody([t, t, t]), e = new Emit(this.rt, body);
-    const w = lazyWords(e, kind, size, X.local(t, 0), X.local(t, 1), X.local(t, 2));
-    setLazy(e, w.res, w.aux);
-    const f = this.m.func([t, t, t], [], body);
-    this.#defined.set(key, f);
-    return f;
-  }
-
-  /** A function that stores registers, and with `flags` the flag words, given as parameters. */
-  spill(registers: readonly number[], flags: boolean): number {
-    const params = registers.map(() => I64).concat(flags ? [I64, I32] : []);
-    const body = new FuncBody(params), e = new Emit(this.rt, body), n = registers.length;
-    registers.forEach((r, i) => e.store(64, X.c32(0), X.local(I64, i), L.GPR + r * 8));
-    if (flags) setLazy(e, X.local(I64, n), X.local(I32, n + 1));
-    return this.m.func(params, [], body);
   }
 }
 
@@ -333,10 +157,10 @@ export function compileRegion(
   m.memoryPages = [memoryPages, memoryPages];
   m.tableType = m.type([I32, I32], []);
   m.importTable = tableSize;
-  const rt = importRuntime(m), cold = new ModuleColdPaths(m, rt);
-  const e = new JitEmit(rt, s, cold);
+  const rt = importRuntime(m);
+  const e = new JitEmit(rt, s, new ColdPaths(m, rt), code64);
   new RegionCompiler(e, blocks, code64).emit();
-  e.finish(cold.spill(e.written, false), cold.spill(e.written, true));
+  e.finish();
   m.export("f", m.func([I32, I32], [], e.body));
   return m.encode();
 }

@@ -15,6 +15,7 @@ import {
   flagsAdd,
   flagsLogic,
   flagsSbb,
+  flagsStep,
   flagsSub,
   setLazy,
   signExtend,
@@ -44,27 +45,14 @@ function binary(
 
 const logicFlags = (e: Emit, size: number, _a: Expr, _b: Expr, r: Expr) => flagsLogic(e, size, r);
 
-function incDec(delta: 1 | -1): Semantic {
+function incDec(kind: "inc" | "dec"): Semantic {
   return (e, f) => {
-    let r!: Expr;
+    let a!: Expr, r!: Expr;
     e.modify(f.ops[0], (old) => {
-      r = e.let(X.add(old, X.cLike(old, delta)));
+      a = e.let(old);
+      r = e.let(X.add(a, X.cLike(a, kind === "inc" ? 1 : -1)));
       return r;
-    }, () => {
-      const { size } = f;
-      const min = size === 64 ? X.c64w(0, 0x8000_0000) : X.c32(1 << (size - 1));
-      const limit = delta > 0 ? min : X.sub(min, X.cLike(min, 1));
-      const t = size < 32 ? e.let(truncate(size, r)) : r;
-      const of = X.eq(t, size < 32 ? truncate(size, limit) : limit);
-      const nibble = X.and(X.wrap(t), X.c32(0xf));
-      const af = X.eq(nibble, X.c32(delta > 0 ? 0 : 0xf));
-      const cf = e.let(carry(e));
-      setLazy(
-        e,
-        signExtend(size, r),
-        X.or(X.or(X.shl(cf, X.c32(31)), X.shl(X.xor(cf, of), X.c32(30))), X.shl(af, X.c32(3))),
-      );
-    });
+    }, () => flagsStep(e, kind, f.size, a, r));
     e.next();
   };
 }
@@ -224,8 +212,8 @@ export const arith: Record<string, Semantic> = {
   xor: binary((_e, _s, a, b) => X.xor(a, b), logicFlags),
   cmp,
   test,
-  inc: incDec(1),
-  dec: incDec(-1),
+  inc: incDec("inc"),
+  dec: incDec("dec"),
   neg,
   not,
   xadd,

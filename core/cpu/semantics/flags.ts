@@ -21,6 +21,7 @@ export function truncate(size: number, v: Expr): Expr {
 
 /** Stores the lazy flag words. */
 export function setLazy(e: Emit, res: Expr, aux: Expr): void {
+  if (e.deferFlags("raw", 8, aux, X.c32(0), res)) return;
   e.setState(64, L.LF_RES, res);
   e.setState(32, L.LF_AUX, aux);
 }
@@ -35,8 +36,11 @@ function auxFromCarries(size: number, cout: Expr): Expr {
   return X.or(X.and(X.shl(cout, X.c32(32 - size)), top), X.and(cout, af));
 }
 
-/** What last set the flags. "adc" and "sbb" had a carry in; "raw" is anything given as finished words. */
-export type FlagKind = "add" | "adc" | "sub" | "sbb" | "logic";
+/**
+ * What last set the flags. "adc" and "sbb" had a carry in; "inc" and "dec" keep CF, which is `a` (the operand is `b`); "raw" is
+ * finished words: the result `r` (i64) and the auxiliary word `a`.
+ */
+export type FlagKind = "add" | "adc" | "sub" | "sbb" | "logic" | "inc" | "dec" | "raw";
 
 /** The lazy words of an operation. Operands and result are locals or constants; r may carry garbage above `size`. */
 export function lazyWords(
@@ -47,12 +51,25 @@ export function lazyWords(
   b: Expr,
   r: Expr,
 ): { res: Expr; aux: Expr } {
+  if (kind === "raw") return { res: r, aux: a };
   const res = signExtend(size, r);
   if (kind === "logic") return { res, aux: X.c32(0) };
+  if (kind === "inc" || kind === "dec") return { res, aux: auxOfStep(e, kind, size, a, r) };
   let cout: Expr;
   if (kind === "add" || kind === "adc") cout = X.or(X.and(a, b), X.and(X.or(a, b), X.not(r)));
   else cout = X.or(X.and(X.not(a), b), X.and(X.or(X.not(a), b), r));
   return { res, aux: auxFromCarries(size, e.let(cout)) };
+}
+
+/** The auxiliary word of r = operand + 1 or - 1, with CF as it was. */
+function auxOfStep(e: Emit, kind: "inc" | "dec", size: number, carry: Expr, r: Expr): Expr {
+  const min = size === 64 ? X.c64w(0, 0x8000_0000) : X.c32(1 << (size - 1));
+  const limit = kind === "inc" ? min : size === 64 ? X.c64w(-1, 0x7fff_ffff) : X.c32((1 << (size - 1)) - 1);
+  const t = size < 32 ? e.let(truncate(size, r)) : r;
+  const of = X.eq(t, size < 32 ? truncate(size, limit) : limit);
+  const af = X.eq(X.and(X.wrap(t), X.c32(0xf)), X.c32(kind === "inc" ? 0 : 0xf));
+  const cf = e.let(carry);
+  return X.or(X.or(X.shl(cf, X.c32(31)), X.shl(X.xor(cf, of), X.c32(30))), X.shl(af, X.c32(3)));
 }
 
 function set(e: Emit, kind: FlagKind, size: number, a: Expr, b: Expr, r: Expr): void {
@@ -70,6 +87,12 @@ export const flagsAdc: FlagSetter = (e, size, a, b, r) => set(e, "adc", size, a,
 export const flagsSub: FlagSetter = (e, size, a, b, r) => set(e, "sub", size, a, b, r);
 /** Flags of r = a - b - borrow. */
 export const flagsSbb: FlagSetter = (e, size, a, b, r) => set(e, "sbb", size, a, b, r);
+/** Flags of r = a + 1 ("inc") or a - 1 ("dec"): CF stays. */
+export function flagsStep(e: Emit, kind: "inc" | "dec", size: number, a: Expr, r: Expr): void {
+  if (e.deferFlags(kind, size, a, X.c32(0), r)) return;
+  const w = lazyWords(e, kind, size, carry(e), a, r);
+  setLazy(e, w.res, w.aux);
+}
 /** Flags of a logic operation: CF = OF = AF = 0. */
 export const flagsLogic = (e: Emit, size: number, r: Expr): void => set(e, "logic", size, r, r, r);
 
@@ -79,7 +102,7 @@ export function aux(e: Emit): Expr {
 }
 /** CF as 0 or 1. */
 export function carry(e: Emit): Expr {
-  return X.shrU(aux(e), X.c32(31));
+  return e.knownCondition(1) ?? X.shrU(aux(e), X.c32(31));
 }
 /** OF as 0 or 1. */
 export function overflow(e: Emit): Expr {
