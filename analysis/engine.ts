@@ -124,6 +124,13 @@ function errorText(error: unknown): string {
       extension[1] ?? extension[2]
     }", which is not built in; nothing is fetched.`;
   }
+  if (/^(Out of Memory Error|memory access out of bounds)|bad_alloc/i.test(text)) {
+    return `${
+      text.split("\n")[0]
+    }\nThe statement needs more memory than DuckDB has here (3.1 GiB): name columns rather than *, ` +
+      "ask about fewer rows (WHERE icount BETWEEN ...), or export the recording (`retrovisor export TRACE --to parquet`) " +
+      "and ask a native DuckDB.";
+  }
   const first = text.indexOf("\n\nLINE ");
   const second = first < 0 ? -1 : text.indexOf("\n\nLINE ", first + 1);
   return (second < 0 ? text : text.slice(0, second)).trimEnd();

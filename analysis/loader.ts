@@ -30,6 +30,9 @@ export interface TraceSource {
 /** Columns to load; "all" for a table whose use is not known. */
 export type Wanted = ReadonlySet<string> | "all";
 
+/** Values of one table that are kept when a statement asks for further columns: some 800 MB. */
+const KEPT_VALUES_MAX = 100_000_000;
+
 /** Loads each table once, and again when more of its columns are wanted. */
 export class Loader {
   readonly #loaded = new Map<string, Wanted>();
@@ -47,7 +50,9 @@ export class Loader {
   load(alias: string, source: TraceSource, table: string, columns: Wanted): void {
     const key = `${alias}.${table}`, have = this.#loaded.get(key);
     if (have === "all" || (have !== undefined && columns !== "all" && columns.isSubsetOf(have))) return;
-    const wanted = columns === "all" || have === undefined ? columns : columns.union(have);
+    const wanted = columns === "all" || have === undefined
+      ? columns
+      : this.#together(source, table, columns, have);
     try {
       this.#fill(alias, source, table, wanted, true);
     } catch (error) {
@@ -56,6 +61,22 @@ export class Loader {
       this.#fill(alias, source, table, wanted, false);
     }
     this.#loaded.set(key, wanted);
+  }
+
+  /** What is there already stays, unless that were too much: memory is for the statement at hand. */
+  #together(
+    source: TraceSource,
+    table: string,
+    columns: ReadonlySet<string>,
+    have: ReadonlySet<string>,
+  ): Wanted {
+    const both = columns.union(have);
+    return (source.rows?.(table) ?? 0) * both.size > KEPT_VALUES_MAX ? columns : both;
+  }
+
+  /** Forgets what was loaded: the next statement loads anew. */
+  reset(): void {
+    this.#loaded.clear();
   }
 
   /** Makes a table that can be named and has no rows, unless it is loaded. */

@@ -79,6 +79,17 @@ export class Session {
     return this.#engine.stream(sql);
   }
 
+  /** Goes on with other recordings in place of the present ones, under the same aliases, without starting a database anew. */
+  replace(sources: TraceSource | ReadonlyMap<string, TraceSource>): void {
+    const map = sources instanceof Map ? sources : new Map([["main", sources as TraceSource]]);
+    for (const alias of this.#sources.keys()) {
+      const source = map.get(alias);
+      if (source === undefined) throw new RangeError(`Cannot go on without a recording for ${alias}`);
+      this.#sources.set(alias, source);
+    }
+    this.#loader.reset();
+  }
+
   /** Ends the session and frees what it holds. */
   close(): void {
     this.#engine.close();

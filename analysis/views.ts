@@ -28,6 +28,23 @@ export class ViewError extends Error {
  * @param file name for messages
  */
 export function parseView(file: string, text: string): View {
+  const view = parseHeader(file, text);
+  if (!/^CREATE OR REPLACE (VIEW|MACRO) /.test(view.sql)) {
+    throw new ViewError(`Cannot read ${file}: after the header it has no CREATE OR REPLACE VIEW or MACRO.`);
+  }
+  return view;
+}
+
+/** Reads a view of a fleet: the same header, then a SELECT. @param file name for messages */
+export function parseFleetView(file: string, text: string): View {
+  const view = parseHeader(file, text);
+  if (!/^SELECT /.test(view.sql)) {
+    throw new ViewError(`Cannot read ${file}: after the header it has no SELECT.`);
+  }
+  return view;
+}
+
+function parseHeader(file: string, text: string): View {
   const lines = text.split("\n");
   const head = /^-- (([a-z_0-9]+)(?:\([a-z_, ]*\))?): (.+)$/.exec(lines[0] ?? "");
   if (head === null) throw new ViewError(`Cannot read ${file}: its first line is not "-- NAME: SUMMARY".`);
@@ -37,11 +54,13 @@ export function parseView(file: string, text: string): View {
     const column = /^-- {3}([a-z_0-9%]+): (.+)$/.exec(lines[i]);
     if (column !== null) columns.push({ name: column[1], meaning: column[2] });
   }
-  const sql = lines.slice(i).join("\n").trim();
-  if (!/^CREATE OR REPLACE (VIEW|MACRO) /.test(sql)) {
-    throw new ViewError(`Cannot read ${file}: after the header it has no CREATE OR REPLACE VIEW or MACRO.`);
-  }
-  return { name: head[2], signature: head[1], summary: head[3], columns, sql };
+  return {
+    name: head[2],
+    signature: head[1],
+    summary: head[3],
+    columns,
+    sql: lines.slice(i).join("\n").trim(),
+  };
 }
 
 let cache: Map<string, View> | null = null;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ExportInput, Pieces } from "../analysis/export/exporter.ts";
 import { type Format, FORMATS } from "../analysis/export/formats.ts";
 import { Session } from "../analysis/session.ts";
 import { bundleSource } from "../analysis/source.ts";
@@ -11,26 +12,37 @@ import { TABLE_COLUMNS } from "../analysis/tables.ts";
 import { alignColumns, byteSize, harmless } from "../analysis/text.ts";
 import { loadViews } from "../analysis/views.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
-import { writePieces } from "./files.ts";
+import { exportRuns } from "./export_runs.ts";
+import { removeQuietly, writeAsync } from "./files.ts";
 import { BufferedOut, note, out } from "./io.ts";
 import { suggestion } from "./nearest.ts";
 import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
+/** What a format is for, when it is not the whole recording in one file. */
+function shape(f: Format): string {
+  return f.oneTable ? "one table or view" : f.files === undefined ? "" : "a folder";
+}
+
 /** The verb. */
 export const exportVerb: Verb = {
   name: "export",
   summary: "Write a recording in another tool's format.",
-  usage: "TRACE --to FORMAT -o FILE",
+  usage: "TRACE --to FORMAT -o FILE | TRACE ... --to parquet --partition -o FOLDER",
   options: [
     { name: "to", value: "FORMAT", help: "The format (see below)." },
     { name: "output", alias: "o", value: "FILE", help: "Where to; - is standard output." },
-    { name: "table", value: "NAME", help: "Table or view, for csv (default exits)." },
+    { name: "table", value: "NAME", help: "Table or view, for csv and parquet (default exits)." },
+    {
+      name: "partition",
+      help: "With parquet: whole recordings, one folder run=NAME for each, many as one table.",
+    },
+    { name: "run", value: "NAME", help: "With --partition: name of the run (default: that of its folder)." },
   ],
   notes: `
 Formats:
 ${
-    alignColumns(FORMATS.map((f) => [`  ${f.name}`, f.oneTable ? "one table or view" : "", f.readBy]), [
+    alignColumns(FORMATS.map((f) => [`  ${f.name}`, shape(f), f.readBy]), [
       false,
       false,
       false,
@@ -38,33 +50,49 @@ ${
   }
 
 folded, speedscope and pprof hold stacks of exits: what the guest asked for, and where. Callers are there when the recording
-was made with sampling (sample=N). An unfinished file is not left behind.`,
+was made with sampling (sample=N). An unfinished file or folder is not left behind.`,
   examples: [
-    ["export boot.trace --to chrome -o boot.json", "Open it in ui.perfetto.dev."],
+    ["export boot.trace --to perfetto -o boot.pftrace", "Open it in ui.perfetto.dev."],
     ["export boot.trace --to speedscope -o boot.speedscope.json", "Where exits come from, as a flame graph."],
     [
       "export boot.trace --to xentrace -o boot.xentrace",
       "For xenalyze --svm-mode --cpu-hz=1G -s boot.xentrace.",
     ],
     ["export boot.trace --to csv --table io_ports -o -", "A view on standard output."],
+    ["export *.trace --to parquet --partition -o runs", "Many recordings as one table; see docs/fleet.md."],
   ],
   run: exportTrace,
 };
 
 async function exportTrace(given: Given): Promise<number> {
-  const path = tracePath(given, "export");
-  limitArgs(given, "export", 1);
   const format = formatOption(given.values.to);
-  const table = tableOption(given.values.table, format);
   const { output } = given.values;
   if (output === undefined) {
     throw new UsageError(
       `export needs a file: retrovisor export TRACE --to ${format.name} -o trace${format.suffix}`,
     );
   }
+  if (given.flags.partition) return await exportRuns(given, format, output);
+  const path = tracePath(given, "export");
+  limitArgs(given, "export", 1);
+  if (given.values.run !== undefined) throw new UsageError("--run names the folder of --partition.");
+  const table = tableOption(given.values.table, format);
+  if (output === "-" && format.write === undefined) {
+    throw new UsageError(`${format.name} is a folder, not for standard output: -o trace${format.suffix}`);
+  }
   if (output === "-" && format.binary && Deno.stdout.isTerminal()) {
     throw new UsageError(`${format.name} is binary: send it to a file with -o trace${format.suffix}`);
   }
+  await write(path, table, format, output);
+  if (output !== "-") {
+    const { size } = Deno.statSync(output);
+    const bytes = format.write === undefined ? "a folder" : byteSize(size);
+    note(`retrovisor: wrote ${harmless(output)}, ${bytes}, for ${format.readBy}.`);
+  }
+  return ExitCode.OK;
+}
+
+async function write(path: string, table: string, format: Format, output: string): Promise<void> {
   const bundle = openBundle(path);
   try {
     if (bundle.recovered) {
@@ -73,21 +101,16 @@ async function exportTrace(given: Given): Promise<number> {
     const session = await Session.open(bundleSource(bundle));
     try {
       const warn = (sentence: string) => note(`retrovisor: ${sentence}.`);
-      const pieces = format.write({ session, summary: traceSummary(bundle), table, warn });
-      if (output === "-") toStdout(pieces);
-      else toFile(output, pieces);
+      const input = { session, summary: traceSummary(bundle), table, warn };
+      if (format.write === undefined) await toFolder(output, format, input);
+      else if (output === "-") await toStdout(format.write(input));
+      else await toFile(output, format.write(input));
     } finally {
       session.close();
     }
   } finally {
     bundle.close();
   }
-  if (output !== "-") {
-    note(
-      `retrovisor: wrote ${harmless(output)}, ${byteSize(Deno.statSync(output).size)}, for ${format.readBy}.`,
-    );
-  }
-  return ExitCode.OK;
 }
 
 function formatOption(text: string | undefined): Format {
@@ -102,7 +125,7 @@ function formatOption(text: string | undefined): Format {
 function tableOption(text: string | undefined, format: Format): string {
   if (text === undefined) return "exits";
   if (!format.oneTable) {
-    throw new UsageError(`${format.name} holds the whole recording; --table is for csv.`);
+    throw new UsageError(`${format.name} holds the whole recording; --table is for csv and parquet.`);
   }
   const views = [...loadViews().values()].filter((v) => !v.signature.includes("(")).map((v) => v.name);
   const names = [...TABLE_COLUMNS.keys(), ...views];
@@ -110,9 +133,9 @@ function tableOption(text: string | undefined, format: Format): string {
   return text;
 }
 
-function toStdout(pieces: Iterable<string | Uint8Array>): void {
+async function toStdout(pieces: Pieces): Promise<void> {
   const buffer = new BufferedOut();
-  for (const piece of pieces) {
+  for await (const piece of pieces) {
     if (typeof piece === "string") buffer.write(piece);
     else out(piece);
   }
@@ -120,16 +143,45 @@ function toStdout(pieces: Iterable<string | Uint8Array>): void {
 }
 
 /** Written under another name first, so that the file is whole or not there. */
-function toFile(path: string, pieces: Iterable<string | Uint8Array>): void {
+async function toFile(path: string, pieces: Pieces): Promise<void> {
   const draft = `${path}.partial`;
   try {
-    writePieces(draft, pieces);
+    await writeAsync(draft, pieces);
     Deno.renameSync(draft, path);
   } catch (error) {
-    try {
-      Deno.removeSync(draft);
-    } catch {
-      // It was never made.
+    removeQuietly(draft);
+    throw error;
+  }
+}
+
+async function toFolder(path: string, format: Format, input: ExportInput): Promise<void> {
+  const draft = `${path}.partial`;
+  makeDraft(path, draft);
+  try {
+    for (const { name, pieces } of format.files?.(input) ?? []) await writeAsync(`${draft}/${name}`, pieces);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    removeQuietly(draft);
+    throw error;
+  }
+}
+
+function makeDraft(path: string, draft: string): void {
+  let there = true;
+  try {
+    Deno.statSync(path);
+  } catch {
+    there = false;
+  }
+  if (there) throw new UsageError(`Cannot write ${path}: it is there already.`);
+  try {
+    Deno.mkdirSync(draft);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(`Cannot write ${path}: its folder does not exist.`);
+    }
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UsageError(`Cannot write ${path}: ${draft} is left from an export that was cut; remove it.`);
     }
     throw error;
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Pieces } from "../analysis/export/exporter.ts";
 import { UsageError } from "./exit_code.ts";
 
 /** A text file of at most `bytesMax` bytes. @param what it is, for messages, e.g. "a baseline" @throws UsageError */
@@ -24,9 +25,31 @@ export function readText(path: string, what: string, bytesMax: number): string {
 
 /** Writes a file, over what was there, piece by piece. @throws UsageError when its folder is missing or it is a folder */
 export function writePieces(path: string, pieces: Iterable<string | Uint8Array>): void {
-  let file: Deno.FsFile;
+  const file = create(path);
   try {
-    file = Deno.openSync(path, { write: true, create: true, truncate: true });
+    const sink = new FileSink(file);
+    for (const piece of pieces) sink.write(piece);
+    sink.flush();
+  } finally {
+    file.close();
+  }
+}
+
+/** The same for pieces that are waited for. @throws UsageError */
+export async function writeAsync(path: string, pieces: Pieces): Promise<void> {
+  const file = create(path);
+  try {
+    const sink = new FileSink(file);
+    for await (const piece of pieces) sink.write(piece);
+    sink.flush();
+  } finally {
+    file.close();
+  }
+}
+
+function create(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, create: true, truncate: true });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       throw new UsageError(`Cannot write ${path}: its folder does not exist.`);
@@ -36,12 +59,14 @@ export function writePieces(path: string, pieces: Iterable<string | Uint8Array>)
     }
     throw error;
   }
+}
+
+/** Removes what may not be there. */
+export function removeQuietly(path: string): void {
   try {
-    const sink = new FileSink(file);
-    for (const piece of pieces) sink.write(piece);
-    sink.flush();
-  } finally {
-    file.close();
+    Deno.removeSync(path, { recursive: true });
+  } catch {
+    // It was never made.
   }
 }
 

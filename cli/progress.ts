@@ -56,3 +56,26 @@ export class ProgressLine {
     Deno.stderr.writeSync(encoder.encode("\r\x1b[K"));
   }
 }
+
+/** The same for work that is counted otherwise: any text, drawn over itself. */
+export class TextLine {
+  readonly #started = performance.now();
+  #drawn = 0;
+
+  /** @param enabled false: never draw */
+  constructor(readonly enabled: boolean = Deno.stderr.isTerminal()) {}
+
+  /** Draws the line when it is time. @param text made only when it is drawn */
+  update(text: () => string): void {
+    const now = performance.now();
+    if (!this.enabled || now - this.#started < FIRST_MS || now - this.#drawn < EVERY_MS) return;
+    this.#drawn = now;
+    Deno.stderr.writeSync(encoder.encode(`\r\x1b[K${text()}`));
+  }
+
+  /** Takes the line away, before anything else is printed. */
+  clear(): void {
+    if (this.#drawn > 0) Deno.stderr.writeSync(encoder.encode("\r\x1b[K"));
+    this.#drawn = 0;
+  }
+}

@@ -35,7 +35,7 @@ function written(name: string, table = "exits", from = session): Uint8Array<Arra
   const warn = (sentence: string) => {
     throw new Error(sentence);
   };
-  const pieces = [...format.write({ session: from, summary, table, warn })];
+  const pieces = [...format.write!({ session: from, summary, table, warn }) as Iterable<string | Uint8Array>];
   const encoder = new TextEncoder();
   const parts = pieces.map((p) => typeof p === "string" ? encoder.encode(p) : p);
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));

@@ -242,10 +242,11 @@ class SyntheticGuest {
   }
 
   #sample(icount: number, vcpu: number, offset: number): void {
-    const r = this.#random, depth = r(12);
+    // Few ways lead to a function, as in a kernel: stacks repeat.
+    const f = Math.floor(offset / Number(FUNCTION_BYTES)), way = this.#random(3);
     const stack = Array.from(
-      { length: depth },
-      (_, i) => FIRST_FUNCTION + FUNCTION_BYTES * BigInt((i * 131 + r(4)) % this.#functions) + 5n,
+      { length: (f + way) % 12 },
+      (_, i) => FIRST_FUNCTION + FUNCTION_BYTES * BigInt((f * 31 + i * 131 + way) % this.#functions) + 5n,
     );
     const ripLo = (Number(FIRST_FUNCTION & 0xffff_ffffn) + offset) >>> 0;
     this.#events.sample({ icount, vcpu, ripLo, ripHi: 0xffff_ffff, cr3: 0x1000, cpl: 0, stack });

@@ -47,11 +47,12 @@ function table(name: string, defaultRows: number, drafts: readonly Draft[]): Tab
   return { name, defaultRows, columns };
 }
 
-function reasonNames(): string[] {
+/** Codes of all reasons that have a name before any is recorded, ascending. */
+export const REASON_CODES: readonly number[] = (() => {
   const codes = new Set<number>(Object.values(Reason));
   for (let c = 0; c < 0x60; c++) codes.add(c);
-  return [...codes].sort((a, b) => a - b).map(reasonName);
-}
+  return [...codes].sort((a, b) => a - b);
+})();
 
 /** Kinds of `inputs`. */
 export const INPUT_KINDS = ["console", "rtc", "entropy", "net", "fault", "debugger"] as const;
@@ -63,7 +64,7 @@ const EXITS = table("exits", 8192, [
   ["time_ns", U64],
   ["domid", U16],
   ["vcpu", U16],
-  ["reason", open(reasonNames())],
+  ["reason", open(REASON_CODES.map(reasonName))],
   ["reason_code", U32],
   ["info1", U64, "nullable"],
   ["info2", U64, "nullable"],

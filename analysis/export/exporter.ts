@@ -17,8 +17,17 @@ export interface ExportInput {
   warn(sentence: string): void;
 }
 
-/** Writes a recording in a format, piece by piece. Errors: `QueryError`, `TraceError`, also while iterating. */
-export type Exporter = (input: ExportInput) => Iterable<string | Uint8Array>;
+/** Pieces of a file, made while they are written. Errors: `QueryError`, `TraceError`, also while iterating. */
+export type Pieces = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
+
+/** Writes a recording in a format, piece by piece. */
+export type Exporter = (input: ExportInput) => Pieces;
+
+/** One file of a format that is a folder. */
+export interface ExportFile {
+  name: string;
+  pieces: Pieces;
+}
 
 /** A vCPU as Xen prints it. Retrovisor's guest is domain 1. */
 export function vcpuName(vcpu: number): string {

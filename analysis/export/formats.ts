@@ -5,7 +5,10 @@
  */
 import { chrome } from "./chrome.ts";
 import { csv } from "./csv.ts";
-import type { Exporter } from "./exporter.ts";
+import { ctf } from "./ctf.ts";
+import type { Exporter, ExportFile, ExportInput } from "./exporter.ts";
+import { parquet } from "./parquet.ts";
+import { perfetto } from "./perfetto.ts";
 import { folded, pprof, speedscope } from "./profiles.ts";
 import { xentrace } from "./xentrace.ts";
 
@@ -20,11 +23,22 @@ export interface Format {
   binary: boolean;
   /** Writes one table or view (`ExportInput.table`), not the whole recording. */
   oneTable: boolean;
-  write: Exporter;
+  /** Left out for a format that is a folder. */
+  write?: Exporter;
+  /** Files of a format that is a folder. */
+  files?: (input: ExportInput) => Iterable<ExportFile>;
 }
 
 /** All formats, in the order in which help lists them. */
 export const FORMATS: readonly Format[] = [
+  {
+    name: "perfetto",
+    suffix: ".pftrace",
+    readBy: "ui.perfetto.dev, trace_processor",
+    binary: true,
+    oneTable: false,
+    write: perfetto,
+  },
   {
     name: "chrome",
     suffix: ".json",
@@ -51,6 +65,22 @@ export const FORMATS: readonly Format[] = [
     write: folded,
   },
   { name: "csv", suffix: ".csv", readBy: "everything", binary: false, oneTable: true, write: csv },
+  {
+    name: "parquet",
+    suffix: ".parquet",
+    readBy: "DuckDB, ClickHouse, pandas, Spark",
+    binary: true,
+    oneTable: true,
+    write: parquet,
+  },
+  {
+    name: "ctf",
+    suffix: ".ctf",
+    readBy: "babeltrace2, Trace Compass",
+    binary: true,
+    oneTable: false,
+    files: ctf,
+  },
   {
     name: "xentrace",
     suffix: ".xentrace",
