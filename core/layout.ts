@@ -91,6 +91,12 @@ export const FP_SCRATCH = 0x5c0;
 /** Size of the architectural state of one vCPU (saved, restored and hashed as a block). */
 export const STATE_SIZE = 0x800;
 
+/**
+ * Outside the architectural state, for instrumented code: which guest pages the bytes in `SLOW_DATA` belong to (-1: none
+ * that is memory), i32 each.
+ */
+export const SLOW_PAGE_A = 0x800, SLOW_PAGE_B = 0x804;
+
 /** Number of entries in one TLB set. */
 export const TLB_ENTRIES = 4096;
 /**

@@ -24,6 +24,8 @@ const BLOCK_BYTES = 8 + (BLOCK_MAX + 1) * REC_SIZE;
 const REWRITES_MAX = 32;
 /** Blocks that run once (truncated, alone, page-crossing) are built here. */
 const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
+/** Where the records of decoded blocks end. */
+export const CODE_END: number = SCRATCH;
 
 /** Byte offset in a jump cache of the entry for a RIP. */
 export function jumpCacheOffset(ripLo: number, ripHi: number): number {
@@ -67,6 +69,10 @@ export class CodeCache {
   onClear: (() => void) | null = null;
   /** Linear addresses at which blocks end, for a debugger; null: none. */
   splits: ReadonlySet<number> | null = null;
+  /** Records end here; an instrument takes room behind it. */
+  end = CODE_END;
+  /** Told of each record made, with where its instruction's bytes are; null: nobody looks on. */
+  onRecord: ((rec: number, from: Uint8Array, at: number, length: number) => void) | null = null;
   /** Blocks decoded since start, for statistics. */
   decoded = 0;
 
@@ -119,7 +125,7 @@ export class CodeCache {
 
   #decodeBlock(rip: number, page: number, offset: number, host: number, mode: number): number {
     if (host < 0) return ~this.scratch(rip, 1);
-    if (this.#next + BLOCK_BYTES > SCRATCH) this.clear();
+    if (this.#next + BLOCK_BYTES > this.end) this.clear();
     const first = this.#next + 8;
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
     if (count === 0) return ~this.scratch(rip, 1);
@@ -234,6 +240,7 @@ export class CodeCache {
       const room = Math.min(PAGE_SIZE - offset, limit - rip + 1);
       if (room <= 0 || d.decode(this.#u8, host, room, mode) !== Decoded.OK) break;
       this.#record(rec, rip);
+      this.onRecord?.(rec, this.#u8, host, d.length);
       rec += REC_SIZE;
       count++;
       rip += d.length;
@@ -296,6 +303,7 @@ export class CodeCache {
     if (count === 0) {
       this.#gather(rip, offset, fetched.gpa, fetched.host);
       this.#record(first, rip);
+      this.onRecord?.(first, this.#gathered, 0, this.decoder.length);
       this.#u8[first + REC.REM] = 1;
       count = 1;
       end = first + REC_SIZE;

@@ -6,7 +6,8 @@
 import * as L from "../layout.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
-import { CodeCache, jumpCacheOffset } from "./code_cache.ts";
+import { admit } from "./admit.ts";
+import { CODE_END, CodeCache, jumpCacheOffset } from "./code_cache.ts";
 import { type Core, STACK_SHADOW } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 import type { DebugStops } from "./debug_stops.ts";
@@ -14,12 +15,13 @@ import { Decoder } from "./decode/decoder.ts";
 import { allForms } from "./decode/forms.ts";
 import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
 import { Insn, REC } from "./insn.ts";
-import { createInterpreter, type Interpreter } from "./interp.ts";
+import type { Instrument } from "./instrument/instrument.ts";
+import { createInterpreter, type Interpreter, type Variant } from "./interp.ts";
 import { Jit } from "./jit/jit.ts";
 import { Leave } from "./leave.ts";
 import { ModeTracker } from "./mode.ts";
 import { CpuState, Fl } from "./state.ts";
-import { deliver } from "./system/exceptions.ts";
+import { deliver, type EventKind } from "./system/exceptions.ts";
 import { SYS_OPS, type SysOp } from "./system/ops.ts";
 import { SYSTEM_OPERATIONS } from "./system/mod.ts";
 import { segmentAllows } from "./system/segments.ts";
@@ -65,6 +67,7 @@ export class Cpu implements Core {
   readonly #interp: Interpreter;
   readonly #ops: (SysOp | undefined)[];
   readonly #mode: ModeTracker;
+  readonly #threshold: number;
   /** The compiler; null: everything is interpreted. */
   readonly jit: Jit | null;
 
@@ -88,6 +91,12 @@ export class Cpu implements Core {
   currentRip = 0;
   /** Count from which the budget of the code now running is taken. */
   #horizon = 0;
+  /** What runs now: nothing, generated code, an instruction or event in TypeScript. */
+  #running: 0 | 1 | 2 = 0;
+  /** Whoever looks on at execution; null: nobody. Set by `setInstrument`. */
+  #instrument: Instrument | null = null;
+  /** An exception or interrupt is being delivered. */
+  delivering = false;
 
   /** @param threshold how often a block runs before it is compiled; 0: never compile */
   constructor(
@@ -99,7 +108,7 @@ export class Cpu implements Core {
   ) {
     this.s = new CpuState(mem);
     this.mmu = new Mmu(this.s, mem);
-    this.#admit();
+    admit(this.mmu, policy);
     this.mmu.hooks = {
       mmioRead: (gpa, size, linear) => hooks.mmioRead(gpa, size, linear),
       mmioWrite: (gpa, size, value, linear) => hooks.mmioWrite(gpa, size, value, linear),
@@ -107,33 +116,24 @@ export class Cpu implements Core {
     this.insn = new Insn(this.s);
     this.#mode = new ModeTracker(this.s, () => this.code.clear());
     this.#ops = SYS_OPS.map((name) => SYSTEM_OPERATIONS[name]);
-    this.#interp = createInterpreter(allForms, mem.memory, {
-      slowLoad: (size, flags) => this.mmu.slowLoad(size, flags),
-      slowStore: (size, flags) => this.mmu.slowStore(size, flags),
-      commitStore: () => this.mmu.commitStore(),
-      segmentCheck: (seg, offset, sizeFlags) => this.#segmentCheck(seg, offset >>> 0, sizeFlags),
-    });
+    this.#interp = this.createInterpreter();
     const decoder = new Decoder((feature) => policy.has(feature));
     this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers);
-    this.code.threshold = threshold;
+    this.code.threshold = this.#threshold = threshold;
     this.jit = threshold > 0 ? new Jit(this.s, this.#interp, mem.memory, this.code) : null;
     this.code.onKill = (handler) => this.jit?.release(handler);
     this.code.onClear = () => this.jit?.reset();
     mem.onRemap = () => this.mmu.flushAll();
   }
 
-  /** Lets the MMU do what CPUID says, and nothing else. */
-  #admit(): void {
-    const { mmu, policy } = this;
-    mmu.nx = policy.has("nx");
-    mmu.pse = policy.has("pse");
-    mmu.pse36 = policy.has("pse36");
-    mmu.pge = policy.has("pge");
-    mmu.pae = policy.has("pae");
-    mmu.smep = policy.has("smep");
-    mmu.smap = policy.has("smap");
-    mmu.largePages1G = policy.has("pdpe1gb");
-    mmu.physAddrBits = policy.physAddrBits;
+  /** An interpreter on this processor: plain, or a variant that tells more. */
+  createInterpreter(variant?: Variant): Interpreter {
+    return createInterpreter(allForms, this.mmu.mem.memory, {
+      slowLoad: (size, flags) => this.mmu.slowLoad(size, flags),
+      slowStore: (size, flags) => this.mmu.slowStore(size, flags),
+      commitStore: () => this.mmu.commitStore(),
+      segmentCheck: (seg, offset, sizeFlags) => this.#segmentCheck(seg, offset >>> 0, sizeFlags),
+    }, variant);
   }
 
   /** @see Core.updateMode */
@@ -187,6 +187,33 @@ export class Cpu implements Core {
     }
   }
 
+  /**
+   * Replaces the interpreter and the compiled code by an instrumented interpreter, or puts them back (null). Never
+   * visible to the guest. Not to be called while it runs.
+   */
+  setInstrument(instrument: Instrument | null): void {
+    this.#instrument = instrument;
+    this.code.threshold = instrument === null ? this.#threshold : 0;
+    this.code.end = instrument?.codeEnd ?? CODE_END;
+    this.code.onRecord = instrument === null ? null : (rec, from, at, length) => {
+      instrument.decoded(rec, from, at, length);
+    };
+    this.code.clear();
+  }
+
+  /** Instructions retired before what happens now; exact at any time, unlike the counter while generated code runs. */
+  get hereIcount(): number {
+    if (this.#running !== 1) return this.counter.icount;
+    const { i32, u8 } = this.s;
+    return this.#horizon - i32[BUD] - u8[i32[REC_AT] + REC.REM];
+  }
+
+  /** RIP of the instruction in hand; of the next one between instructions. Exact in slow paths and in hooks. */
+  get hereRip(): number {
+    if (this.#running === 0) return this.s.rip;
+    return this.#running === 1 ? this.#ripOf(this.s.i32[REC_AT]) : this.currentRip;
+  }
+
   /** Runs blocks from RIP. */
   #go(): void {
     const { s, counter } = this;
@@ -202,7 +229,7 @@ export class Cpu implements Core {
       this.#remember(rip, rec);
       if (slot !== 0 && slot < L.CODE + L.CODE_SIZE) this.#link(slot, rip, rec);
     }
-    const budget = Math.min(this.limit - counter.icount, SLICE);
+    const budget = Math.min(this.limit - counter.icount, this.#instrument?.slice ?? SLICE);
     const length = s.i32[(rec - 4) >> 2];
     if (length > budget) return this.#enter(this.code.scratch(rip, budget), budget, budget);
     this.#enter(rec, budget, length);
@@ -211,7 +238,10 @@ export class Cpu implements Core {
   /** Enters generated code with a budget of which the first block takes `length`. */
   #enter(rec: number, budget: number, length: number): void {
     this.#horizon = this.counter.icount + budget;
-    this.#interp.run(rec, budget - length);
+    this.#running = 1;
+    if (this.#instrument === null) this.#interp.run(rec, budget - length);
+    else this.#instrument.run(rec, budget - length, this.#horizon);
+    this.#running = 0;
     this.#left();
   }
 
@@ -257,6 +287,7 @@ export class Cpu implements Core {
       case Leave.ALONE:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
         s.rip = this.#ripOf(rec);
+        this.#instrument?.undo(counter.icount);
         return this.#step();
       case Leave.WATCH:
         counter.icount = this.#horizon - bud - s.u8[rec + REC.REM];
@@ -271,8 +302,9 @@ export class Cpu implements Core {
 
   /** Executes the instruction that touches a watchpoint by itself: what it does is noted with its exact count. */
   #watched(): void {
-    const { s } = this, { watch } = this.debug!;
+    const { s } = this, watch = this.mmu.watching!;
     s.i32[SLOT] = 0;
+    this.currentRip = s.rip;
     watch.pass = true;
     try {
       this.#enter(this.code.scratch(s.code64 ? s.rip : s.rip % 0x1_0000_0000, 1), 1, 1);
@@ -299,13 +331,17 @@ export class Cpu implements Core {
     this.currentRip = rip;
     s.rip = insn.nextRip;
     const fn = this.#ops[op];
+    this.#running = 2;
     try {
       if (fn) fn(this, insn);
       else this.hooks.unimplemented(`instruction ${SYS_OPS[op]}`);
     } catch (e) {
       if (!(e instanceof GuestFault && e.keepRip)) s.rip = rip;
       throw e;
+    } finally {
+      this.#running = 0;
     }
+    this.#instrument?.executed(rec, SYS_OPS[op]);
     this.counter.icount++;
     // SYSRET that sets TF traps at once; stepped, it does so anyway.
     if (op === OP_SYSRET && s.u32[L.FLAGS >> 2] & Fl.TF && s.i32[L.ALONE >> 2] === 0) {
@@ -381,14 +417,28 @@ export class Cpu implements Core {
     this.pendingDb = 0;
     this.halted = false; // a trap behind HLT ends it
     this.#setDr6(bits);
-    if (deliver(this, Vec.DB, -1, "trap") === "shutdown") this.#shutdown = true;
+    this.#deliver(Vec.DB, -1, "trap");
+  }
+
+  /** Enters a handler; instrumented code is told where from. */
+  #deliver(vector: number, error: number, kind: EventKind): void {
+    const from = this.s.rip;
+    this.currentRip = from;
+    this.#running = 2;
+    this.delivering = true;
+    try {
+      if (deliver(this, vector, error, kind) === "shutdown") this.#shutdown = true;
+    } finally {
+      this.delivering = false;
+      this.#running = 0;
+    }
+    this.#instrument?.delivered(vector, kind, from);
   }
 
   /** Delivers a fault of the current instruction. */
   #fault(vector: number, error: number): void {
     this.s.i32[SLOT] = 0;
-    this.currentRip = this.s.rip;
-    if (deliver(this, vector, error, "fault") === "shutdown") this.#shutdown = true;
+    this.#deliver(vector, error, "fault");
   }
 
   #caught(e: unknown): void {
@@ -430,9 +480,8 @@ export class Cpu implements Core {
 
   #external(vector: number): void {
     this.halted = false;
-    this.currentRip = this.s.rip;
     this.s.i32[SLOT] = 0;
-    if (deliver(this, vector, -1, "external") === "shutdown") this.#shutdown = true;
+    this.#deliver(vector, -1, "external");
   }
 
   /** Segment checks for what the fast path does not cover. */

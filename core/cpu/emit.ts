@@ -45,6 +45,8 @@ export interface Runtime {
 
 /** Bits added to an access size for the slow path; the low byte is the size in bytes. */
 export const SF_RMW = 0x100, SF_STACK = 0x200, SF_WRITE = 0x400, SF_REC_SEG = 0x800, SF_COMPILED = 0x1000;
+/** The same: nothing is accessed. */
+export const SF_PROBE = 0x2000;
 
 /** Arguments of every handler. */
 export const P_REC = 0, P_BUD = 1;
@@ -281,6 +283,17 @@ export class Emit {
     return null;
   }
 
+  // ---- looking on ----
+
+  /** Called before anything of an instruction is emitted. For instrumented engines, as are the two that follow. */
+  begin(_f: Form): void {}
+  /** Called after a load or store of `size` bits; the bytes are at `host`, which may be `SLOW_DATA`. */
+  protected loaded(_size: number, _la: Expr, _host: Expr): void {}
+  /** @see loaded */
+  protected stored(_size: number, _la: Expr, _host: Expr): void {}
+  /** False: every element of a repeated string instruction is accessed by itself. */
+  readonly bulk: boolean = true;
+
   // ---- memory ----
 
   /** Linear address of the record's memory operand; `sizeFlags` as for the slow path (limit checks need it). */
@@ -341,12 +354,17 @@ export class Emit {
   memRead(size: number, la: Expr, flags = 0): Expr {
     const a = this.let(la);
     const host = this.#probe(size, a, L.TLB_READ, this.rt.slowLoad, flags);
-    return this.let(X.load(size, host));
+    const v = this.let(X.load(size, host));
+    this.loaded(size, a, host);
+    return v;
   }
   /** Stores to a linear address; leaves the function on a fault. */
   memWrite(size: number, la: Expr, value: Expr, flags = 0): void {
     const a = this.let(la), v = this.let(value);
-    const store = (host: Expr) => this.store(size, host, v);
+    const store = (host: Expr) => {
+      this.store(size, host, v);
+      this.stored(size, a, host);
+    };
     this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags, store, (host) => {
       store(host);
       this.commit(host);
@@ -357,13 +375,15 @@ export class Emit {
     const a = this.let(la);
     const host = this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
     const old = this.let(X.load(size, host));
+    this.loaded(size, a, host);
     const v = this.let(fn(old));
     this.store(size, host, v);
+    this.stored(size, a, host);
     this.commit(host);
   }
   /** Checks that a linear address can be written (and may be read back) without changing it. */
   memProbeWrite(size: number, la: Expr, flags = 0): void {
-    this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
+    this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW | SF_PROBE);
   }
   /** Completes a store that went to SLOW_DATA. */
   protected commit(host: Expr): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Emit } from "./emit.ts";
+import { Emit, type Runtime } from "./emit.ts";
 import { type Form, formKey, type Semantic } from "./form.ts";
 import { buildRuntime, type EngineImports, RUNTIME_EXPORTS } from "./runtime.ts";
 import { SEMANTICS } from "./semantics/mod.ts";
@@ -29,8 +29,20 @@ export interface Interpreter {
 /** Table entries for compiled code. */
 export const JIT_SLOTS = 32768;
 
-/** Builds the module for a set of forms. The bytes depend on the forms only. */
-export function buildInterpreter(forms: Iterable<Form>): {
+/** A kind of interpreter: the semantics over another `Emit`. */
+export interface Variant {
+  /** Identifies it: variants of one name are equal. */
+  name: string;
+  /** Defines what the handlers need besides the runtime. */
+  prepare?(m: ModuleBuilder, rt: Runtime): void;
+  /** The `Emit` of one handler. */
+  emit(rt: Runtime, body: FuncBody): Emit;
+}
+/** The interpreter that just executes. */
+const PLAIN: Variant = { name: "", emit: (rt, body) => new Emit(rt, body) };
+
+/** Builds the module for a set of forms. The bytes, and which handler is which, depend on the arguments only. */
+export function buildInterpreter(forms: Iterable<Form>, variant: Variant = PLAIN): {
   bytes: Uint8Array;
   handlers: Map<string, number>;
   forms: Form[];
@@ -38,6 +50,7 @@ export function buildInterpreter(forms: Iterable<Form>): {
   const m = new ModuleBuilder();
   m.memoryPages = [RAM >>> 16, 65536];
   const rt = buildRuntime(m);
+  variant.prepare?.(m, rt);
   const handlers = new Map<string, number>(), kept: Form[] = [];
   for (const f of forms) {
     const key = formKey(f);
@@ -45,7 +58,9 @@ export function buildInterpreter(forms: Iterable<Form>): {
     const semantic: Semantic | undefined = SEMANTICS[f.name];
     if (!semantic) throw new Error(`Cannot build the interpreter: no semantics for form ${key}`);
     const body = new FuncBody([I32, I32]);
-    semantic(new Emit(rt, body), f);
+    const emit = variant.emit(rt, body);
+    emit.begin(f);
+    semantic(emit, f);
     handlers.set(key, m.tableFuncs.length);
     kept.push(f);
     m.tableFuncs.push(m.func([I32, I32], [], body));
@@ -65,21 +80,20 @@ export function buildInterpreter(forms: Iterable<Form>): {
   return { bytes: m.encode(), handlers, forms: kept };
 }
 
-let compiled: { module: WebAssembly.Module; handlers: Map<string, number>; forms: Form[] } | null = null;
+const known = new Map<string, { module: WebAssembly.Module; handlers: Map<string, number>; forms: Form[] }>();
 
-/** Instantiates the interpreter on a memory. The module is built and compiled once for each process. */
+/** Instantiates an interpreter on a memory. Its module is built and compiled once for each process. */
 export function createInterpreter(
   forms: () => Iterable<Form>,
   memory: WebAssembly.Memory,
   imports: EngineImports,
+  variant: Variant = PLAIN,
 ): Interpreter {
+  let compiled = known.get(variant.name);
   if (!compiled) {
-    const built = buildInterpreter(forms());
-    compiled = {
-      module: new WebAssembly.Module(built.bytes as BufferSource),
-      handlers: built.handlers,
-      forms: built.forms,
-    };
+    const { bytes, handlers, forms: kept } = buildInterpreter(forms(), variant);
+    compiled = { module: new WebAssembly.Module(bytes as BufferSource), handlers, forms: kept };
+    known.set(variant.name, compiled);
   }
   const instance = new WebAssembly.Instance(compiled.module, {
     env: { memory, ...imports } as unknown as WebAssembly.ModuleImports,

@@ -6,7 +6,7 @@
 import * as L from "../layout.ts";
 import { FuncBody, I32, I64, type ModuleBuilder, type ValType } from "../wasm/module.ts";
 import * as X from "../wasm/expr.ts";
-import { Emit, type Runtime, SF_COMPILED, SF_REC_SEG, SF_RMW, SF_STACK } from "./emit.ts";
+import { Emit, type Runtime, SF_COMPILED, SF_PROBE, SF_REC_SEG, SF_RMW, SF_STACK } from "./emit.ts";
 import { REC } from "./insn.ts";
 import { Leave } from "./leave.ts";
 import { SlowFlag } from "./slow.ts";
@@ -91,17 +91,14 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
         X.and(isSs, X.ne(X.and(sf, X.c32(SF_REC_SEG)), X.c32(0))),
       );
       const rmw = X.ne(X.and(sf, X.c32(SF_RMW)), X.c32(0));
-      const compiled = X.and(
-        X.shrU(sf, X.c32(Math.log2(SF_COMPILED / SlowFlag.COMPILED))),
-        X.c32(SlowFlag.COMPILED),
-      );
-      const flags = X.or(X.or(rmw, X.shl(stack, X.c32(1))), compiled);
-      const host = e.let(X.callX(I32, imported, X.and(sf, X.c32(0xff)), flags));
-      e.unlikely(X.eqz(host), () => {
-        e.setState(32, L.LEAVE_REC, rec);
-        e.setState(32, L.BUDGET, bud);
-      });
-      e.push(host);
+      const moved = (bit: number, flag: number): X.Expr =>
+        X.and(X.shrU(sf, X.c32(Math.log2(bit / flag))), X.c32(flag));
+      const kind = X.or(moved(SF_COMPILED, SlowFlag.COMPILED), moved(SF_PROBE, SlowFlag.PROBE));
+      const flags = X.or(X.or(rmw, X.shl(stack, X.c32(1))), kind);
+      // Where a failed access leaves, and for whoever looks on at the others, where they are.
+      e.setState(32, L.LEAVE_REC, rec);
+      e.setState(32, L.BUDGET, bud);
+      e.push(X.callX(I32, imported, X.and(sf, X.c32(0xff)), flags));
     });
   rt.slowLoad = slow(slowLoad);
   rt.slowStore = slow(slowStore);

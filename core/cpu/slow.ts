@@ -14,4 +14,6 @@ export const SlowFlag = {
   SUPERVISOR: 4,
   /** Called from compiled code, which keeps translations: it must be left when a TLB entry is lost (`Leave.RETRY`). */
   COMPILED: 8,
+  /** Nothing is stored: it is only found out whether it could be. */
+  PROBE: 16,
 } as const;

@@ -12,7 +12,7 @@ import { PAGE_SIZE } from "./physmem.ts";
 import { tlbIndex } from "./tlb.ts";
 import { SUPERVISOR_SET, Translator } from "./translate.ts";
 import { Access } from "./walk.ts";
-import type { DataWatch } from "./watch.ts";
+import type { AccessObserver, Watch } from "./access.ts";
 
 const TWO32 = 0x1_0000_0000;
 
@@ -32,12 +32,19 @@ export const NO_MMIO: MmuHooks = {
 /** Reads and writes at linear addresses. `supervisor` marks implicit supervisor accesses (tables, TSS, inner stacks). */
 export class LinearMemory extends Translator {
   hooks: MmuHooks = NO_MMIO;
-  /** A debugger's watchpoints; null: none. Set by `Mmu.setWatch`. */
-  protected watch: DataWatch | null = null;
+  /** Watched places; null: none. Set by `Mmu.setWatch`. */
+  protected watch: Watch | null = null;
+  /** Told of every access; null: nobody looks on. Set by `Mmu.setObserver`. */
+  protected observer: AccessObserver | null = null;
 
-  /** Notes an access that has been translated and happens now. */
-  #note(la: number, size: number, write: boolean): void {
-    if (this.watch !== null && this.watch.concerns(la, size, write)) this.watch.note(la, size, write);
+  /** Notes an access inside one page that has been translated and happens now. */
+  #note(la: number, gpa: number, size: number, write: boolean): void {
+    const { watch, observer } = this;
+    if (watch !== null && watch.concerns(la, gpa, size, write, false)) {
+      watch.note(la, gpa, size, write, false);
+    }
+    if (observer === null || this.mem.host(gpa) < 0) return;
+    if (!write || !this.mem.rom[gpa / PAGE_SIZE | 0]) observer.access(write, la, gpa, size);
   }
 
   /** Address of a following byte: wraps at 4 GiB outside 64-bit code. */
@@ -158,6 +165,7 @@ export class LinearMemory extends Translator {
   #readable(la: number, size: number, supervisor: boolean): number {
     const lo = la | 0, hi = Math.floor(la / TWO32) | 0, m = this.tlb.m, e = this.#entry(lo, hi, supervisor);
     if (m[e] === (lo & ~0xfff) && m[e + 1] === hi && (lo & 0xfff) + size <= PAGE_SIZE) {
+      this.observer?.access(false, la, m[e + 7] * PAGE_SIZE + (lo & 0xfff), size);
       return (lo + m[e + 6]) >>> 0;
     }
     return this.#readableSlow(lo, hi, size, supervisor);
@@ -169,14 +177,16 @@ export class LinearMemory extends Translator {
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const page = this.resolveCached(lo, hi, Access.READ, set, false);
     if (page < 0) this.raisePending();
-    if (this.watch !== null) this.#note(hi * TWO32 + (lo >>> 0), size, false);
-    return this.mem.host(page * PAGE_SIZE + (lo & 0xfff));
+    const gpa = page * PAGE_SIZE + (lo & 0xfff);
+    this.#note(hi * TWO32 + (lo >>> 0), gpa, size, false);
+    return this.mem.host(gpa);
   }
 
   /** Host offset for a write inside one page of RAM that holds no code; -1 otherwise. */
   #writable(la: number, size: number, supervisor: boolean): number {
     const lo = la | 0, hi = Math.floor(la / TWO32) | 0, m = this.tlb.m, e = this.#entry(lo, hi, supervisor);
     if (m[e + 2] === (lo & ~0xfff) && m[e + 3] === hi && (lo & 0xfff) + size <= PAGE_SIZE) {
+      this.observer?.access(true, la, m[e + 7] * PAGE_SIZE + (lo & 0xfff), size);
       return (lo + m[e + 6]) >>> 0;
     }
     return this.#writableSlow(lo, hi, size, supervisor);
@@ -188,19 +198,25 @@ export class LinearMemory extends Translator {
     const set = supervisor ? SUPERVISOR_SET : this.currentSet();
     const page = this.resolveCached(lo, hi, Access.WRITE, set, false);
     if (page < 0) this.raisePending();
-    if (this.watch !== null) this.#note(hi * TWO32 + (lo >>> 0), size, true);
     if (page < 1 << 20 && (this.mem.rom[page] || this.mem.code[page])) return -1;
-    return this.mem.host(page * PAGE_SIZE + (lo & 0xfff));
+    const gpa = page * PAGE_SIZE + (lo & 0xfff), host = this.mem.host(gpa);
+    if (host >= 0) this.#note(hi * TWO32 + (lo >>> 0), gpa, size, true);
+    return host;
   }
 
   /** Reads 1, 2 or 4 bytes across pages or from MMIO. */
   #readParts(la: number, size: number, supervisor: boolean): number {
     const first = Math.min(size, PAGE_SIZE - (la & 0xfff));
     const a = this.translate(la, Access.READ, supervisor);
-    if (first === size) return this.#readPhysical(a, size, la);
+    if (first === size) {
+      // A backed page that the caller has not noted: half of a value that crosses.
+      if (this.mem.host(a) >= 0) this.#note(la, a, size, false);
+      return this.#readPhysical(a, size, la);
+    }
     const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.READ, supervisor);
-    this.#note(la, size, false);
+    this.#note(la, a, first, false);
+    this.#note(rest, b, size - first, false);
     let value = 0;
     for (let i = 0; i < size; i++) {
       const byte = i < first
@@ -223,13 +239,15 @@ export class LinearMemory extends Translator {
     const first = Math.min(size, PAGE_SIZE - (la & 0xfff));
     const a = this.translate(la, Access.WRITE, supervisor);
     if (first === size) {
+      this.#note(la, a, size, true);
       this.writePhysical(a, Math.min(size, 4), lo, la);
       if (size === 8) this.writePhysical(a + 4, 4, hi, la + 4);
       return;
     }
     const rest = this.canonical(this.next(la, first));
     const b = this.translate(rest, Access.WRITE, supervisor);
-    this.#note(la, size, true);
+    this.#note(la, a, first, true);
+    this.#note(rest, b, size - first, true);
     for (let i = 0; i < size; i++) {
       const byte = (i < 4 ? lo >>> i * 8 : hi >>> (i - 4) * 8) & 0xff;
       if (i < first) this.writePhysical(a + i, 1, byte, la + i);

@@ -15,7 +15,7 @@ import { LinearMemory } from "./linear.ts";
 import { PAGE_SIZE } from "./physmem.ts";
 import { SUPERVISOR_SET, Unresolved } from "./translate.ts";
 import { WriteTag } from "./tlb.ts";
-import type { DataWatch } from "./watch.ts";
+import type { AccessObserver, Watch } from "./access.ts";
 import { Access } from "./walk.ts";
 
 export type { MmuHooks } from "./linear.ts";
@@ -96,10 +96,22 @@ export class Mmu extends LinearMemory {
   pageNoLongerCode(page: number): void {
     this.tlb.unmarkCode(page);
   }
-  /** A debugger's watchpoints; null: none. Call again when they change. */
-  setWatch(watch: DataWatch | null): void {
+  /** Watched places; null: none. Call again when they change. */
+  setWatch(watch: Watch | null): void {
     this.watch = watch;
-    this.tlb.watchPages(watch?.pages ?? null);
+    this.tlb.watchPages(watch);
+  }
+  /** What `setWatch` was given. */
+  get watching(): Watch | null {
+    return this.watch;
+  }
+  /**
+   * Lets somebody look on at the accesses that generated code does not make; null: nobody. `linear` false: only page
+   * walks, which change memory but access no linear address.
+   */
+  setObserver(observer: AccessObserver | null, linear = true): void {
+    this.observer = linear ? observer : null;
+    this.walker.observer = observer;
   }
   /** The TLB's contents for checkpoints: canonical, at most 320 KiB. */
   saveTlb(): Uint8Array {
@@ -134,9 +146,10 @@ export class Mmu extends LinearMemory {
     if (page < 0) return this.#refuse(page);
     const host = page < 1 << 20 ? this.mem.hostPage[page] : 0;
     if (host === 0 && i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
-    if (this.watch !== null && this.#watches(lo, hi, size, false)) return this.#leave(Leave.WATCH);
+    if (this.watch !== null && this.#watches(lo, hi, page, size, false)) return this.#leave(Leave.WATCH);
     if (host !== 0) return host << 12 | lo & 0xfff;
     this.#readMmio(page, lo, hi, size);
+    this.#note(-1, -1);
     return L.SLOW_DATA;
   }
 
@@ -163,7 +176,9 @@ export class Mmu extends LinearMemory {
     if (mem.code[page] && !mem.rom[page] && this.#mustLeave(page, lo & 0xfff, size)) {
       return this.#leave(Leave.ALONE);
     }
-    if (this.watch !== null && this.#watches(lo, hi, size, true)) return this.#leave(Leave.WATCH);
+    if (this.watch !== null && this.#watches(lo, hi, page, size, true, flags)) {
+      return this.#leave(Leave.WATCH);
+    }
     if (mem.rom[page]) return this.#romStore(host << 12 | lo & 0xfff, size);
     if (mem.code[page]) this.aboutToChangeCode(page, lo & 0xfff, size);
     return host << 12 | lo & 0xfff;
@@ -202,13 +217,31 @@ export class Mmu extends LinearMemory {
     return known >= 0 ? known : this.resolve(lo, hi, Access.READ, set, true);
   }
 
-  /** Notes an access to a watchpoint; true: it must be executed by itself first, for its exact instruction count. */
-  #watches(lo: number, hi: number, size: number, write: boolean): boolean {
-    const watch = this.watch!, la = hi * TWO32 + (lo >>> 0);
-    if (!watch.concerns(la, size, write)) return false;
+  /** Tells instrumented code which guest pages the bytes in `SLOW_DATA` belong to; -1: none that is memory. */
+  #note(pageA: number, pageB: number): void {
+    this.s.i32[L.SLOW_PAGE_A >> 2] = pageA;
+    this.s.i32[L.SLOW_PAGE_B >> 2] = pageB;
+  }
+
+  /**
+   * Notes an access inside one page to a watched place.
+   * @returns true: it must be executed by itself first, for its exact instruction count
+   */
+  #watches(lo: number, hi: number, page: number, size: number, write: boolean, flags = 0): boolean {
+    if (flags & SlowFlag.PROBE) return false;
+    const watch = this.watch!, la = hi * TWO32 + (lo >>> 0), gpa = page * PAGE_SIZE + (lo & 0xfff);
+    const rmw = (flags & SlowFlag.RMW) !== 0;
+    if (!watch.concerns(la, gpa, size, write, rmw)) return false;
     if (!watch.pass && this.s.i32[L.ALONE >> 2] === 0) return true;
-    watch.note(la, size, write);
+    watch.note(la, gpa, size, write, rmw);
     return false;
+  }
+
+  /** The same for both parts of an access that crosses pages, as `#resolveBoth` left them. */
+  #watchesBoth(size: number, write: boolean, flags = 0): boolean {
+    const first = this.#first, a = this.#linear, b = this.#linearB;
+    return this.#watches(a | 0, Math.floor(a / TWO32), this.#pageA, first, write, flags) ||
+      this.#watches(b | 0, Math.floor(b / TWO32), this.#pageB, size - first, write, flags);
   }
 
   #refuse(unresolved: number): number {
@@ -258,7 +291,8 @@ export class Mmu extends LinearMemory {
 
   #mmioStore(page: number, lo: number, hi: number, size: number, flags: number): number {
     if (this.s.i32[L.ALONE >> 2] === 0) return this.#leave(Leave.ALONE);
-    if (this.watch !== null) this.#watches(lo, hi, size, true);
+    if (this.watch !== null) this.#watches(lo, hi, page, size, true, flags);
+    this.#note(-1, -1);
     if (flags & SlowFlag.RMW) this.#readMmio(page, lo, hi, size);
     this.#pageA = page;
     this.#linear = hi * TWO32 + (lo >>> 0);
@@ -271,6 +305,7 @@ export class Mmu extends LinearMemory {
     const { u8 } = this.mem, from = host >>> 0;
     for (let i = 0; i < size; i++) u8[L.SLOW_DATA + i] = u8[from + i];
     this.#size = 0;
+    this.#note(-1, -1);
     return L.SLOW_DATA;
   }
 
@@ -321,9 +356,18 @@ export class Mmu extends LinearMemory {
 
   #crossLoad(size: number, flags: number, set: number, lo: number, hi: number): number {
     if (!this.#resolveBoth(size, flags, set, Access.READ, lo, hi)) return 0;
-    if (this.watch !== null && this.#watches(lo, hi, size, false)) return this.#leave(Leave.WATCH);
+    if (this.watch !== null && this.#watchesBoth(size, false)) return this.#leave(Leave.WATCH);
     this.#gather(size);
+    this.#noteBoth(false);
     return L.SLOW_DATA;
+  }
+
+  /** `#note` for the pages that `#resolveBoth` left. */
+  #noteBoth(write: boolean): void {
+    const { mem } = this,
+      memory = (page: number): number =>
+        page < 1 << 20 && mem.hostPage[page] !== 0 && !(write && mem.rom[page]) ? page : -1;
+    this.#note(memory(this.#pageA), memory(this.#pageB));
   }
 
   #crossStore(size: number, flags: number, set: number, lo: number, hi: number): number {
@@ -332,8 +376,9 @@ export class Mmu extends LinearMemory {
     if (this.#mustLeave(this.#pageA, lo & 0xfff, first) || this.#mustLeave(this.#pageB, 0, size - first)) {
       return this.#leave(Leave.ALONE);
     }
-    if (this.watch !== null && this.#watches(lo, hi, size, true)) return this.#leave(Leave.WATCH);
+    if (this.watch !== null && this.#watchesBoth(size, true, flags)) return this.#leave(Leave.WATCH);
     if (flags & SlowFlag.RMW) this.#gather(size);
+    this.#noteBoth(true);
     this.#size = size;
     return L.SLOW_DATA;
   }

@@ -42,6 +42,10 @@ export class PhysMem {
   codeOverlaps: ((page: number, offset: number, length: number) => boolean) | null = null;
   /** Called when the backing of a page changes: cached translations must go. */
   onRemap: (() => void) | null = null;
+  /** Called before hypervisor or device code changes bytes of one page. */
+  onTouch: ((page: number, offset: number, length: number) => void) | null = null;
+  /** How often the backing of pages has changed. */
+  remaps = 0;
   readonly #capacityPages: number;
   #nextPage = 0;
   #free: number[] = [];
@@ -84,6 +88,7 @@ export class PhysMem {
       this.rom[p] = kind === "rom" ? 1 : 0;
       this.dirty[p] = 1;
     }
+    this.remaps++;
     this.onRemap?.();
   }
 
@@ -96,6 +101,7 @@ export class PhysMem {
     this.hostPage[p] = 0;
     this.rom[p] = 0;
     this.dirty[p] = 1;
+    this.remaps++;
     this.onRemap?.();
   }
 
@@ -117,6 +123,7 @@ export class PhysMem {
   touch(page: number, offset: number, length: number): void {
     this.dirty[page] = 1;
     if (this.code[page]) this.onCodeWrite?.(page, offset, length);
+    this.onTouch?.(page, offset, length);
   }
 
   /** Reads bytes; unbacked bytes read as 0xff. */

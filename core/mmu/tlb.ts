@@ -9,6 +9,7 @@ import * as L from "../layout.ts";
 import type { CpuState } from "../cpu/state.ts";
 import type { PhysMem } from "./physmem.ts";
 import { ExecTlb, region, sameRegion } from "./exec_tlb.ts";
+import type { Watch } from "./access.ts";
 import { PageClass, Right } from "./walk.ts";
 
 /** Low bits of a write tag, which make generated code miss. */
@@ -70,8 +71,8 @@ export class Tlb {
   readonly #large = new Filter();
   /** A valid entry has given way to another one, or changed, since this was last cleared. */
   displaced = false;
-  /** Linear page numbers that a debugger watches. */
-  #watched: ReadonlySet<number> | null = null;
+  /** What a debugger watches. */
+  #watched: Pick<Watch, "pages" | "frames"> | null = null;
 
   constructor(readonly s: CpuState, readonly mem: PhysMem) {
     this.m = s.i32;
@@ -103,7 +104,7 @@ export class Tlb {
   ): void {
     const { m, mem } = this, slot = set * L.TLB_ENTRIES + tlbIndex(lo, hi), e = FIRST + slot * STRIDE;
     const tag = lo & ~0xfff;
-    const debug = this.#watched !== null && this.#isWatched(lo, hi) ? WriteTag.DEBUG : 0;
+    const debug = this.#watched !== null && this.#isWatched(lo, hi, page) ? WriteTag.DEBUG : 0;
     if (this.#allowed(slot) !== 0 && !this.#grows(e, tag, hi, page, allowed)) this.displaced = true;
     this.#set(e, allowed & 1, tag | debug, hi);
     const writable = allowed & 2 && rights & Right.DIRTY && !mem.rom[page];
@@ -185,16 +186,16 @@ export class Tlb {
     }
   }
 
-  /** Makes generated code miss on the pages with these linear numbers; the translations stay. */
-  watchPages(pages: ReadonlySet<number> | null): void {
-    this.#watched = pages;
+  /** Makes generated code miss on the pages with these linear or physical numbers; the translations stay. */
+  watchPages(watch: Pick<Watch, "pages" | "frames"> | null): void {
+    this.#watched = watch;
     const { m } = this;
     for (let i = 0; i < this.#count; i++) {
       const e = FIRST + this.#filled[i] * STRIDE;
       for (const tag of [e, e + 2]) {
         if (!this.#valid(tag)) continue;
         m[tag] &= ~WriteTag.DEBUG;
-        if (pages !== null && this.#isWatched(m[tag], m[tag + 1])) m[tag] |= WriteTag.DEBUG;
+        if (watch !== null && this.#isWatched(m[tag], m[tag + 1], m[e + 7])) m[tag] |= WriteTag.DEBUG;
       }
     }
   }
@@ -205,8 +206,9 @@ export class Tlb {
     return m[e] === ((lo & ~0xfff) | WriteTag.DEBUG) && m[e + 1] === hi ? m[e + 7] : -1;
   }
 
-  #isWatched(lo: number, hi: number): boolean {
-    return this.#watched!.has(hi * 0x10_0000 + (lo >>> 12));
+  #isWatched(lo: number, hi: number, page: number): boolean {
+    const { pages, frames } = this.#watched!;
+    return pages.has(hi * 0x10_0000 + (lo >>> 12)) || frames.has(page);
   }
 
   /** The valid entries, in index order: equal contents give equal bytes (marks in write tags are left out). */

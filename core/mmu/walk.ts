@@ -8,7 +8,8 @@
  */
 import * as L from "../layout.ts";
 import { type CpuState, Cr0, Cr4, Efer } from "../cpu/state.ts";
-import type { PhysMem } from "./physmem.ts";
+import type { AccessObserver } from "./access.ts";
+import { PAGE_SIZE, type PhysMem } from "./physmem.ts";
 
 /** Kinds of access, as `translate` takes them. */
 export const Access = { READ: 0, WRITE: 1, EXEC: 2 } as const;
@@ -44,6 +45,8 @@ export class PageWalker {
   rights = 0;
   /** `PageClass` found. */
   pageClass = 0;
+  /** Told of flags that are set; null: nobody looks on. */
+  observer: AccessObserver | null = null;
 
   readonly #words = new Int32Array(4);
   readonly #tables = new Int32Array(4);
@@ -139,6 +142,7 @@ export class PageWalker {
         }
       }
       mem.dirty[table] = 1;
+      this.observer?.walked(table * PAGE_SIZE + ((word << 2) & 0xfff), 4);
       this.#m[word] |= bits;
     }
     if (access === Access.WRITE && last >= 0) this.rights |= Right.DIRTY;

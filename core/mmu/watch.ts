@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Watch } from "./access.ts";
 import { PAGE_SIZE } from "./physmem.ts";
 
 /** Which accesses a watchpoint is for; the numbers are those of the packets Z2, Z3, Z4 of gdb's remote protocol. */
@@ -34,10 +35,11 @@ export interface WatchHit {
 const HITS_MAX = 64;
 
 /** The watchpoints of one processor. */
-export class DataWatch {
+export class DataWatch implements Watch {
   readonly points: Watchpoint[] = [];
   /** Linear page numbers with a watchpoint. */
   readonly pages: Set<number> = new Set();
+  readonly frames: ReadonlySet<number> = new Set();
   readonly hits: WatchHit[] = [];
   /** The instruction in hand runs alone and has been charged: note what it does and let it. */
   pass = false;
@@ -63,13 +65,13 @@ export class DataWatch {
   }
 
   /** True when an access touches a watchpoint that is for it. */
-  concerns(la: number, size: number, write: boolean): boolean {
+  concerns(la: number, _gpa: number, size: number, write: boolean): boolean {
     for (const p of this.points) if (touches(p, la, size, write)) return true;
     return false;
   }
 
   /** Notes an access that is about to happen. */
-  note(la: number, size: number, write: boolean): void {
+  note(la: number, _gpa: number, size: number, write: boolean): void {
     for (const point of this.points) {
       if (!touches(point, la, size, write) || this.hits.length >= HITS_MAX) continue;
       const before = this.peek(point.address, point.length);

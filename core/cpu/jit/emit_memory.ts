@@ -15,7 +15,7 @@ import * as L from "../../layout.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { I32 } from "../../wasm/module.ts";
-import { SF_COMPILED, SF_RMW, SF_STACK } from "../emit.ts";
+import { SF_COMPILED, SF_PROBE, SF_RMW, SF_STACK } from "../emit.ts";
 import type { AddrKind } from "../form.ts";
 import { REC } from "../insn.ts";
 import { Gpr, Seg } from "../state.ts";
@@ -156,6 +156,6 @@ export class MemoryEmit extends RegisterEmit {
     this.commit(host);
   }
   override memProbeWrite(size: number, la: Expr, flags = 0): void {
-    this.#locate(size, this.#bind(la), true, flags | SF_RMW);
+    this.#locate(size, this.#bind(la), true, flags | SF_RMW | SF_PROBE);
   }
 }

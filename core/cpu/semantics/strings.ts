@@ -174,7 +174,7 @@ const string: Semantic = (e, f) => {
     body(e, f);
     return e.next();
   }
-  const bulky = f.name !== "lods" && f.addr !== "G";
+  const bulky = e.bulk && f.name !== "lods" && f.addr !== "G";
   narrow(e, f);
   e.if(X.eqz(index(e, f, Gpr.CX)), () => e.next());
   e.loop((again) => {
