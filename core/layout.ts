@@ -88,6 +88,9 @@ export const FIP = 0x5a0, FDP = 0x5a8, FCS = 0x5b0, FDS = 0x5b4;
 /** Scratch for x87 and SSE helpers, 64 bytes. */
 export const FP_SCRATCH = 0x5c0;
 
+/** What is added to the virtual time-stamp counter, i64 (the others of its MSRs follow: `core/cpu/msr.ts`). */
+export const TSC_OFFSET = 0x600;
+
 /** Size of the architectural state of one vCPU (saved, restored and hashed as a block). */
 export const STATE_SIZE = 0x800;
 
@@ -96,6 +99,19 @@ export const STATE_SIZE = 0x800;
  * that is memory), i32 each.
  */
 export const SLOW_PAGE_A = 0x800, SLOW_PAGE_B = 0x804;
+
+/**
+ * Words about the running processor that are not guest state: never saved, never hashed.
+ *
+ * What may concern the dispatcher at an instruction boundary, `Waiting` bits (`core/cpu/core.ts`), i32.
+ */
+export const WAITING = 0x1000;
+/** Instructions with an intercept point that nobody intercepts, `Direct` bits (`core/cpu/core.ts`), i32. */
+export const DIRECT = 0x1004;
+/** Instruction count at which the budget now running is used up, f64. */
+export const HORIZON = 0x1008;
+/** Virtual time: nanoseconds that passed without instructions, nanoseconds per instruction, TSC cycles per nanosecond; f64. */
+export const CLOCK_SKIPPED = 0x1010, CLOCK_NS = 0x1018, CLOCK_TSC = 0x1020;
 
 /** Number of entries in one TLB set. */
 export const TLB_ENTRIES = 4096;

@@ -6,6 +6,7 @@
  * @module
  */
 import type { BootEntry, EntrySegment } from "./boot/types.ts";
+import { Direct } from "./cpu/core.ts";
 import { resetMsrs } from "./cpu/msr.ts";
 import { Attr, type CpuState, Cr0, Seg } from "./cpu/state.ts";
 import { Reason } from "./exits.ts";
@@ -27,6 +28,7 @@ export function resetVcpu(m: RetrovisorMachine, id: number, sipiVector = -1): vo
   }
   resetMsrs(cpu);
   cpu.s.u32[L.PUSHF_EXITS >> 2] = m.door.intercepts.has(Reason.PUSHF) ? 1 : 0;
+  prepareDirect(m);
   cpu.halted = false;
   cpu.pendingDb = 0;
   cpu.nmiPending = cpu.nmiBlocked = false;
@@ -39,6 +41,17 @@ export function resetVcpu(m: RetrovisorMachine, id: number, sipiVector = -1): vo
   cpu.mmu.flushAll();
   vcpus.park();
   if (id !== active) vcpus.unpark(active);
+}
+
+/** Tells generated code what it may do by itself, and what the clock is. */
+function prepareDirect(m: RetrovisorMachine): void {
+  const { s } = m.cpu, { intercepts } = m.door, { config } = m;
+  const bit = (reason: number, b: number): number => intercepts.has(reason) ? 0 : b;
+  const tsc = m.policy.has("tsc") ? bit(Reason.RDTSC, Direct.RDTSC) : 0;
+  s.i32[L.DIRECT >> 2] = tsc | bit(Reason.PAUSE, Direct.PAUSE) | bit(Reason.IRET, Direct.IRET) |
+    bit(Reason.SWINT, Direct.SWINT);
+  s.f64[L.CLOCK_NS >> 3] = config.nsPerInstruction;
+  s.f64[L.CLOCK_TSC >> 3] = config.tscKhz / 1e6;
 }
 
 function fill(s: CpuState, signature: number): void {

@@ -14,6 +14,17 @@ import type { CpuState } from "./state.ts";
  */
 export const STI_SHADOW = 1, STACK_SHADOW = 2;
 
+/** Bits of the word `WAITING`: while it is 0, no instruction boundary can deliver anything. */
+export const Waiting = {
+  /** @see Cpu.interruptCheck */
+  CHECK: 1,
+  NMI: 2,
+  NMI_BLOCKED: 4,
+} as const;
+
+/** Bits of the word `DIRECT`: generated code may execute these without asking `CpuHooks.intercept` (or `tsc`). */
+export const Direct = { RDTSC: 1, PAUSE: 2, IRET: 4, SWINT: 8 } as const;
+
 /** What system operations may use. */
 export interface Core {
   readonly s: CpuState;

@@ -8,7 +8,7 @@ import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
 import { admit } from "./admit.ts";
 import { CODE_END, CodeCache, jumpCacheOffset } from "./code_cache.ts";
-import { type Core, STACK_SHADOW } from "./core.ts";
+import { type Core, STACK_SHADOW, Waiting } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 import type { DebugStops } from "./debug_stops.ts";
 import { Decoder } from "./decode/decoder.ts";
@@ -44,8 +44,12 @@ export const Stopped = {
 /** Where the instruction count lives: the machine's clock. */
 export interface Counter {
   icount: number;
+  /** @see Clock.skippedNs */
+  readonly skippedNs: number;
 }
 
+const WAIT = L.WAITING >> 2, LOOK = Waiting.CHECK | Waiting.NMI;
+const HORIZON = L.HORIZON >> 3, SKIPPED = L.CLOCK_SKIPPED >> 3;
 const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT = L.LINK_SLOT >> 2;
 /** Most instructions between two returns to the dispatcher: long loops must come back (no on-stack replacement). */
 const SLICE = 1 << 20;
@@ -73,12 +77,8 @@ export class Cpu implements Core {
 
   halted = false;
   pendingDb = 0;
-  nmiBlocked = false;
-  nmiPending = false;
   msrLo = 0;
   msrHi = 0;
-  /** Set when `hooks.interruptAck` may have something. */
-  interruptCheck = false;
   /** `hooks.interruptBlocked` has been asked since the last change of an interrupt controller or delivery. */
   interruptNoted = false;
   /** Instruction count at which `run` returns; may be lowered while it runs. */
@@ -136,6 +136,32 @@ export class Cpu implements Core {
     }, variant);
   }
 
+  /** Set when `hooks.interruptAck` may have something. */
+  get interruptCheck(): boolean {
+    return this.#waits(Waiting.CHECK);
+  }
+  set interruptCheck(on: boolean) {
+    this.#setWaits(Waiting.CHECK, on);
+  }
+  get nmiPending(): boolean {
+    return this.#waits(Waiting.NMI);
+  }
+  set nmiPending(on: boolean) {
+    this.#setWaits(Waiting.NMI, on);
+  }
+  get nmiBlocked(): boolean {
+    return this.#waits(Waiting.NMI_BLOCKED);
+  }
+  set nmiBlocked(on: boolean) {
+    this.#setWaits(Waiting.NMI_BLOCKED, on);
+  }
+  #waits(bit: number): boolean {
+    return (this.s.i32[WAIT] & bit) !== 0;
+  }
+  #setWaits(bit: number, on: boolean): void {
+    this.s.i32[WAIT] = on ? this.s.i32[WAIT] | bit : this.s.i32[WAIT] & ~bit;
+  }
+
   /** @see Core.updateMode */
   updateMode(): void {
     const was64 = (this.s.i32[L.MODE >> 2] & 3) === 2;
@@ -169,7 +195,7 @@ export class Cpu implements Core {
         this.#asked = false;
         return Stopped.ASKED;
       }
-      if (this.interruptCheck || this.nmiPending) this.#interrupts();
+      if (s.i32[WAIT] & LOOK) this.#interrupts();
       if (this.halted) return Stopped.HALTED;
       if (counter.icount >= this.limit) return Stopped.LIMIT;
       if (this.debug !== null && this.debug.due()) return Stopped.DEBUG;
@@ -216,10 +242,14 @@ export class Cpu implements Core {
 
   /** Runs blocks from RIP. */
   #go(): void {
-    const { s, counter } = this;
+    const { s, counter } = this, { i32 } = s, slot = i32[SLOT];
+    const known = this.debug === null && slot === 0 ? this.#jumpCached() : 0;
+    if (known !== 0) {
+      const budget = Math.min(this.limit - counter.icount, SLICE), length = i32[(known - 4) >> 2];
+      if (length <= budget) return this.#enter(known, budget, length);
+    }
     const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
-    const slot = s.i32[SLOT];
-    s.i32[SLOT] = 0;
+    i32[SLOT] = 0;
     if (this.debug !== null && this.debug.splits.has(this.code.linear(rip))) {
       return this.#enter(this.code.scratch(rip, 1), 1, 1);
     }
@@ -235,9 +265,21 @@ export class Cpu implements Core {
     this.#enter(rec, budget, length);
   }
 
+  /** Record of the block at RIP if the jump cache knows it and it is still good, else 0. */
+  #jumpCached(): number {
+    const { i32 } = this.s, lo = i32[L.RIP >> 2], mode = i32[L.MODE >> 2];
+    const hi = (mode & 3) === 2 ? i32[(L.RIP >> 2) + 1] : 0;
+    const at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(lo, hi)) >> 2;
+    if (i32[at] !== lo || i32[at + 1] !== hi || i32[at + 3] !== mode) return 0;
+    const rec = i32[at + 2];
+    return i32[(rec - 4) >> 2] > 0 ? rec : 0;
+  }
+
   /** Enters generated code with a budget of which the first block takes `length`. */
   #enter(rec: number, budget: number, length: number): void {
-    this.#horizon = this.counter.icount + budget;
+    const { f64 } = this.s;
+    this.#horizon = f64[HORIZON] = this.counter.icount + budget;
+    f64[SKIPPED] = this.counter.skippedNs;
     this.#running = 1;
     if (this.#instrument === null) this.#interp.run(rec, budget - length);
     else this.#instrument.run(rec, budget - length, this.#horizon);

@@ -389,9 +389,10 @@ export class Emit {
   protected commit(host: Expr): void {
     this.unlikely(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
   }
-  /** True (i32) when the page of a linear address may be accessed directly; `tag` is TLB_READ or TLB_WRITE. */
-  isDirect(la: Expr, tag: number): Expr {
-    return this.let(X.eq(X.and(la, X.c64(-4096)), X.load(64, this.tlbEntry(la), tag)));
+  /** True (i32) when `bytes` at a linear address lie in one page that may be accessed directly; `tag`: TLB_READ or TLB_WRITE. */
+  isDirect(la: Expr, tag: number, bytes = 1): Expr {
+    const last = X.add(la, X.c64(bytes - 1));
+    return this.let(X.eq(X.and(last, X.c64(-4096)), X.load(64, this.tlbEntry(la), tag)));
   }
   /** Host offset of a linear address for which `isDirect` holds. */
   directHost(la: Expr): Expr {

@@ -18,7 +18,7 @@ import { Seg } from "./state.ts";
 /** Where MSRs that only this file knows are kept in the vCPU's state, i64 each. */
 const AT = {
   /** Cycles added to the machine's counter (signed). */
-  TSC_OFFSET: 0x600,
+  TSC_OFFSET: L.TSC_OFFSET,
   TSC_ADJUST: 0x608,
   MCG_STATUS: 0x610,
   MISC_ENABLE: 0x618,

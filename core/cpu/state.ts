@@ -104,6 +104,7 @@ export class CpuState {
   readonly u8: Uint8Array;
   readonly i32: Int32Array;
   readonly u32: Uint32Array;
+  readonly f64: Float64Array;
   readonly view: DataView;
 
   constructor(readonly mem: PhysMem) {
@@ -111,6 +112,7 @@ export class CpuState {
     this.u8 = mem.u8;
     this.i32 = new Int32Array(b, 0, L.RAM >> 2);
     this.u32 = new Uint32Array(b, 0, L.RAM >> 2);
+    this.f64 = new Float64Array(b, 0, L.CODE >> 3);
     this.view = mem.view;
   }
 

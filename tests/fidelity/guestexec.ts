@@ -87,7 +87,7 @@ export class GuestExec implements Engine {
   slice = Infinity;
   /** Instructions that the last case retired, its handler's HLT included. */
   instructions = 0;
-  readonly #counter = { icount: 0 };
+  readonly #counter = { icount: 0, skippedNs: 0 };
   readonly #cpu: Cpu;
   #cases = 0;
 

@@ -54,7 +54,18 @@ export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_SSE = 16, MODE_MMX = 32, MODE
 const OP_X87 = SYS_OPS.indexOf("x87"), OP_SSE_FP = SYS_OPS.indexOf("sse_fp");
 
 /** Instructions that end a block. */
-const ENDS_BLOCK = new Set(["sys", "jmp", "jcc", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret"]);
+const ENDS_BLOCK = new Set([
+  "sys",
+  "jmp",
+  "jcc",
+  "loop",
+  "jcxz",
+  "call",
+  "call_ind",
+  "jmp_ind",
+  "ret",
+  "iret",
+]);
 const LINKED = new Set(["jmp", "jcc", "loop", "jcxz", "call"]);
 
 const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3], INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];

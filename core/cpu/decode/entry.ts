@@ -100,8 +100,19 @@ export function variantIndex(c: Context): number {
             (c.code64 ? 1 : 0)) * 3 + c.rep) * 3 + a;
 }
 
-const STACK_USERS = new Set(["push", "pop", "call", "call_ind", "ret", "leave", "pusha", "popa", "pushf"]);
-const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret"]);
+const STACK_USERS = new Set([
+  "push",
+  "pop",
+  "call",
+  "call_ind",
+  "ret",
+  "leave",
+  "pusha",
+  "popa",
+  "pushf",
+  "popf",
+]);
+const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret", "iret"]);
 const FIXED_SIZE: Record<string, number> = { b: 8, w: 16, d: 32, q: 64, x: 128 };
 
 /** Size in bits of an operand's size letter. */

@@ -22,9 +22,9 @@ export const movsxd: Entry = entry(MOVSXD),
 /** @see movsxd */
 export const undefinedEntry: Entry = entry("@ud");
 /** The 64-bit forms of DIV and IDIV, CMPXCHG16B. */
-export const div64: Entry = entry("@div64 Ev"), idiv64: Entry = entry("@idiv64 Ev");
+export const div64: Entry = entry("div64 Ev ;sys=div64"), idiv64: Entry = entry("idiv64 Ev ;sys=idiv64");
 /** @see div64 */
-export const cmpxchg16b: Entry = entry("@cmpxchg16b M ;lock cpu=cx16");
+export const cmpxchg16b: Entry = entry("cmpxchg16b M ;lock cpu=cx16 sys=cmpxchg16b");
 /** What a vector instruction becomes while the control registers forbid it. */
 export const sseOff: Entry = entry("@vector_off ;imm1"), mmxOff: Entry = entry("@vector_off ;imm0");
 /** Entries outside the maps. */

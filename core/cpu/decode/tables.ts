@@ -83,7 +83,7 @@ export const PRIMARY: OpcodeMap = {
   0x9a: "@call_far_ptr Ap ;i64",
   0x9b: "@fwait",
   0x9c: "pushf ;d64 sys=pushf",
-  0x9d: "@popf ;d64",
+  0x9d: "popf ;d64 sys=popf",
   0x9e: "sahf",
   0x9f: "lahf",
   0xa0: "mov AL,Ob",
@@ -117,7 +117,7 @@ export const PRIMARY: OpcodeMap = {
   0xcc: "@int3",
   0xcd: "@int_n Ib",
   0xce: "@into ;i64",
-  0xcf: "@iret",
+  0xcf: "iret ;sys=iret",
   0xd0: SHIFT.map((n) => `${n} Eb,1`),
   0xd1: SHIFT.map((n) => `${n} Ev,1`),
   0xd2: SHIFT.map((n) => `${n} Eb,CL`),
@@ -168,7 +168,7 @@ export const PRIMARY: OpcodeMap = {
   0xf8: "clc",
   0xf9: "stc",
   0xfa: "cli ;sys=cli",
-  0xfb: "@sti",
+  0xfb: "sti ;sys=sti",
   0xfc: "cld",
   0xfd: "std",
   0xfe: ["inc Eb ;lock", "dec Eb ;lock", "", "", "", "", "", ""],
@@ -206,7 +206,7 @@ for (let c = 0; c < CC; c++) PRIMARY[0x70 + c] = `jcc Jb ;f64 sub=${c}`;
 /** 63: MOVSXD in 64-bit code, ARPL elsewhere. */
 export const MOVSXD = "movsx Gv,Ez ;o64", ARPL = "@arpl Ew,Gw ;i64";
 /** 90 with REX.B is an exchange; without it NOP, or PAUSE with F3. */
-export const NOP = "nop", PAUSE = "@pause";
+export const NOP = "nop", PAUSE = "pause ;sys=pause";
 
 /** Two-byte opcodes (0F xx). */
 export const SECONDARY: OpcodeMap = {
@@ -243,7 +243,7 @@ export const SECONDARY: OpcodeMap = {
       "@smsw Ev",
       { rm: ["", "", "", "", "", "", NP("@pkru ;imm238 cpu=pku"), NP("@pkru ;imm239 cpu=pku")] },
       "@lmsw Ew",
-      { rm: ["@swapgs ;o64", "@rdtscp ;cpu=rdtscp", "", "", "", "", "", ""] },
+      { rm: ["swapgs ;o64 sys=swapgs", "@rdtscp ;cpu=rdtscp", "", "", "", "", "", ""] },
     ],
   },
   0x02: "@lar Gv,Ew",
@@ -260,7 +260,7 @@ export const SECONDARY: OpcodeMap = {
   0x22: "@mov_to_cr Rc",
   0x23: "@mov_to_dr Rc",
   0x30: "@wrmsr",
-  0x31: "@rdtsc",
+  0x31: "rdtsc ;sys=rdtsc",
   0x32: "@rdmsr",
   0x33: "@rdpmc",
   0x34: "@sysenter",

@@ -139,7 +139,15 @@ const COMPILED = new Set([
   "cvt_to_dq",
   "sys",
   "pushf",
+  "popf",
   "cli",
+  "sti",
+  "pause",
+  "rdtsc",
+  "swapgs",
+  "cmpxchg16b",
+  "div64",
+  "idiv64",
   "mov_from_sreg",
 ]);
 

@@ -64,7 +64,7 @@ interface Target {
 /** Branches that end a block and whose targets may be inside the region. */
 const BRANCHES = new Set(["jmp", "jcc"]);
 /** Block ends without a closing record. */
-const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret"]);
+const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret", "iret"]);
 
 /** Collects a region in layout order (reverse postorder, so that loop headers precede their bodies). */
 export function collectRegion(src: BlockSource, entry: number): RegionBlock[] {

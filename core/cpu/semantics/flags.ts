@@ -175,3 +175,14 @@ export function setZero(e: Emit, zf: Expr): void {
   e.setState(32, L.LF_AUX, X.or(X.and(aux(e), X.c32(0xc000_0008)), X.or(pdb, s)));
   e.setState(64, L.LF_RES, X.extU(X.xor(z, X.c32(1))));
 }
+
+/** Sets the arithmetic flags from an RFLAGS image, in the form that `wordToFlags` gives them. */
+export function setArithmetic(e: Emit, image: Expr): void {
+  const bit = (n: number) => X.and(X.shrU(image, X.c32(n)), X.c32(1));
+  const cf = e.let(bit(0)), zf = e.let(bit(6));
+  const word = X.or(
+    X.or(X.shl(cf, X.c32(31)), X.shl(X.xor(cf, bit(11)), X.c32(30))),
+    X.or(X.or(X.shl(X.xor(zf, bit(2)), X.c32(8)), X.shl(bit(4), X.c32(3))), bit(7)),
+  );
+  setLazy(e, X.extU(X.xor(zf, X.c32(1))), word);
+}

@@ -10,6 +10,7 @@ import { control } from "./control.ts";
 import { move } from "./move.ts";
 import { muldiv } from "./muldiv.ts";
 import { shifts } from "./shift.ts";
+import { interruptReturn } from "./iret.ts";
 import { stack } from "./stack.ts";
 import { strings } from "./strings.ts";
 import { system } from "./system.ts";
@@ -27,6 +28,7 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...move,
   ...muldiv,
   ...shifts,
+  ...interruptReturn,
   ...stack,
   ...strings,
   ...system,

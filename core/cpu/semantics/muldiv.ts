@@ -6,6 +6,7 @@
  */
 import type { Emit } from "../emit.ts";
 import type { Semantic } from "../form.ts";
+import { Leave } from "../leave.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { setLazy, signExtend, truncate } from "./flags.ts";
@@ -119,6 +120,26 @@ function quotient(e: Emit, size: number, q: Expr, r: Expr): void {
   }
 }
 
+/** DIV and IDIV of 128 bits by 64 where the dividend is an extended 64-bit number; the system operation does the rest. */
+function divWide(signed: boolean): Semantic {
+  return (e, f) => {
+    if (f.size !== 64) return e.leave(Leave.SYS);
+    const n = e.let(e.gpr(0, 64)), extension = signed ? X.shrS(n, X.c64(63)) : X.c64(0);
+    e.unlikely(X.ne(e.gpr(2, 64), extension), () => e.leave(Leave.SYS));
+    const d = e.read(f.ops[0]);
+    e.unlikely(X.eqz(d), () => e.fault(0));
+    if (signed) {
+      e.unlikely(X.and(X.eq(n, X.c64w(0, 0x8000_0000)), X.eq(d, X.c64(-1))), () => e.fault(0));
+      return finish(e, X.divS(n, d), X.remS(n, d));
+    }
+    finish(e, X.divU(n, d), X.remU(n, d));
+  };
+  function finish(e: Emit, q: Expr, r: Expr): void {
+    quotient(e, 64, e.let(q), e.let(r));
+    e.next();
+  }
+}
+
 /** Semantic functions of this family. */
 export const muldiv: Record<string, Semantic> = {
   mul: mul1(false),
@@ -126,4 +147,6 @@ export const muldiv: Record<string, Semantic> = {
   imul2,
   div: div(false),
   idiv: div(true),
+  div64: divWide(false),
+  idiv64: divWide(true),
 };

@@ -21,7 +21,7 @@ const stack32 = (e: Emit): Expr =>
   X.and(X.shrU(e.state(32, L.SEG + SS + L.SEG_ATTR), X.c32(Math.log2(Attr.DB))), X.c32(1));
 
 /** The stack offset: `rsp + delta` wrapped to the stack width, as i64. */
-function stackOffset(e: Emit, f: Form, delta: Expr): Expr {
+export function stackOffset(e: Emit, f: Form, delta: Expr): Expr {
   const sum = X.add(e.gpr(Gpr.SP, 64), delta);
   if (f.stack === "L") return e.let(sum);
   if (f.stack === "F") return e.let(X.extU(X.wrap(sum)));
@@ -57,7 +57,7 @@ function peek(e: Emit, f: Form, size: number, at: number): Expr {
 }
 
 /** Moves the stack pointer up. */
-function release(e: Emit, f: Form, bytes: Expr): void {
+export function release(e: Emit, f: Form, bytes: Expr): void {
   setStackPointer(e, f, stackOffset(e, f, bytes));
 }
 
