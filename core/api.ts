@@ -45,7 +45,10 @@ export interface Machine {
    * clock, devices, Xen state, pending interrupts. Bounded to a few hundred KiB.
    */
   saveState(): Uint8Array;
-  /** Restores what `saveState` gave; the memory pages must be restored by the caller through `mem`. */
+  /**
+   * Restores what `saveState` gave; the memory pages must be restored by the caller through methods of `mem`, which see
+   * to it that decoded code is dropped where its bytes change.
+   */
   loadState(state: Uint8Array): void;
   /**
    * Takes the list of guest pages changed since the last call (ascending), and watches for writes from now on.

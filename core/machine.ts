@@ -428,7 +428,7 @@ export class RetrovisorMachine implements Machine {
     this.hypercallCount = s.hypercalls;
     this.#inputSeq = s.inputs;
     if (s.sampler !== undefined) this.sampler?.load(s.sampler);
-    this.cpu.code.clear();
+    this.cpu.code.forgive();
     this.vcpus.load(s.vcpus);
     this.door.vcpu = this.vcpus.active;
     this.cpu.mmu.flushAll();

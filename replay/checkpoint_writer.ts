@@ -17,8 +17,8 @@ export class CheckpointWriter {
   readonly #hasher: StateHasher;
   /** Page id by content hash, as a string of 32 characters. */
   readonly #pageIds = new Map<string, number>();
-  /** Pages that had changed at the last checkpoint. */
-  changedPages = 0;
+  /** Pages that were hashed for the last checkpoint: changed, and not zero. */
+  hashedPages = 0;
 
   constructor(readonly bundle: BundleWriter, readonly machine: Machine) {
     this.#hasher = new StateHasher(machine.mem);
@@ -30,8 +30,10 @@ export class CheckpointWriter {
     const t = bundle.table("checkpoints"), row = t.row, list = t.list("pages");
     const dirty = machine.takeDirtyPages();
     let runEnd = -1, runKind = -1, run = -1;
+    this.hashedPages = 0;
     this.#hasher.update(dirty, (gfn, kind, hash, zero) => {
       const id = hash === null || zero ? 0 : this.#page(gfn, hash);
+      if (id !== 0) this.hashedPages++;
       // Neighbours that hold nothing share an entry.
       if (id === 0 && gfn === runEnd && kind === runKind) list.items[1].u32[run]++;
       else run = push(list, gfn, id, kind);
@@ -47,7 +49,6 @@ export class CheckpointWriter {
     t.fixed("hash").setBytes(row, hash);
     t.variable("state").set(row, state);
     t.endRow();
-    this.changedPages = dirty.length;
     return hash;
   }
 

@@ -7,6 +7,8 @@ import type { Machine } from "../core/api.ts";
 import type { SymbolRow } from "../core/boot/guest_symbols.ts";
 import type { ExitEvent, HypercallEvent, InterruptEvent, Observer, SampleEvent } from "../core/exits.ts";
 import type { Input } from "../core/inputs.ts";
+import { EPOCH } from "../core/machine.ts";
+import { PAGE_SIZE } from "../core/mmu/physmem.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
 import { StorageError } from "../traces/errors.ts";
@@ -18,16 +20,26 @@ import { ExitWriter } from "./exit_writer.ts";
 /** What a caller may choose about a recording. */
 export interface RecorderOptions {
   /**
-   * Instructions between checkpoints. 0: only at the start and at the end. Left out: chosen from the number of pages
-   * that changed, so that checkpoints take a small part of the time; never from the host's speed.
+   * Instructions between checkpoints. 0: only at the start and at the end. Left out: short at first, longer as
+   * checkpoints come to take as much room as the rest of the recording; never chosen by the host's speed.
    */
   checkpointInterval?: number;
   /** Instructions after which what was recorded is written out at the latest. */
   commitInterval?: number;
 }
 
-/** Shortest and longest automatic interval, and instructions of it that each changed page is worth. */
-const AUTO_MIN = 128e6, AUTO_MAX = 2048e6, AUTO_PER_PAGE = 200_000;
+/**
+ * Shortest automatic interval, which going anywhere and replaying from there is quick with, and longest one. Both are
+ * multiples of `EPOCH`, where a machine has no translations that a checkpoint would lose.
+ */
+const AUTO_MIN = 2 * EPOCH, AUTO_MAX = 128 * EPOCH;
+/**
+ * Intervals grow when checkpoints have cost as much as the rest of the recording, and each further part of that doubles
+ * them; where few pages change, a little later.
+ */
+const PARTS = 16, PARTS_CHEAP = 20, CHEAP_PAGES = 128;
+/** Pages whose hashing costs about what storing one does; bytes of an exit and what comes with it. */
+const HASHED_PER_STORED = 16, EXIT_BYTES = 110;
 const COMMIT_INTERVAL = 64e6;
 
 /** Records one machine into one bundle. Attach it as `machine.observer`; `start`, `tick` and `finish` drive it. */
@@ -40,6 +52,10 @@ export class Recorder implements Observer {
   readonly #hypercalls: HypercallWriter;
   readonly #events: EventWriter;
   readonly #checkpoints: CheckpointWriter;
+  /** Pages of the checkpoint at the start, and pages hashed for all later ones. */
+  #firstPages = 0;
+  #hashedPages = 0;
+  #interval = AUTO_MIN;
   #nextCheckpoint = Infinity;
   #nextCommit = Infinity;
 
@@ -62,8 +78,7 @@ export class Recorder implements Observer {
     this.#guard(() => {
       if (this.bundle.table("inputs").rows === 0) { for (const i of asked) this.#events.input(i); }
       this.#checkpoints.write();
-      // All of memory is new here, which says nothing about how much will change.
-      this.#checkpoints.changedPages = 0;
+      this.#firstPages = this.bundle.table("pages").rows;
       this.#schedule();
       this.#commit();
     });
@@ -86,6 +101,7 @@ export class Recorder implements Observer {
       if (due || commitNow || this.machine.icount >= this.#nextCommit) this.#commit();
       if (due) {
         this.#checkpoints.write();
+        this.#hashedPages += this.#checkpoints.hashedPages;
         this.#schedule();
         this.#commit();
       }
@@ -119,9 +135,26 @@ export class Recorder implements Observer {
   }
 
   #schedule(): void {
-    const interval = this.options.checkpointInterval ??
-      Math.min(AUTO_MAX, Math.max(AUTO_MIN, AUTO_PER_PAGE * this.#checkpoints.changedPages));
-    this.#nextCheckpoint = interval === 0 ? Infinity : this.machine.icount + interval;
+    const { checkpointInterval } = this.options, { icount } = this.machine;
+    if (checkpointInterval !== undefined) {
+      this.#nextCheckpoint = checkpointInterval === 0 ? Infinity : icount + checkpointInterval;
+      return;
+    }
+    const interval = this.#automaticInterval();
+    this.#nextCheckpoint = Math.floor(icount / EPOCH) * EPOCH + interval;
+  }
+
+  /** Grows with what checkpoints have cost so far, measured by what the rest of the recording takes. */
+  #automaticInterval(): number {
+    const { bundle } = this, cheap = this.#checkpoints.hashedPages <= CHEAP_PAGES;
+    const stored = bundle.table("pages").rows - this.#firstPages;
+    const cost = (stored + this.#hashedPages / HASHED_PER_STORED) * PAGE_SIZE;
+    const images = bundle.manifest.images.reduce((sum, i) => sum + i.bytes, 0);
+    // Counted in rows: bytes are written when the host gets round to it.
+    const rest = images + this.#firstPages * PAGE_SIZE + bundle.table("exits").rows * EXIT_BYTES;
+    const part = Math.floor(PARTS * cost / rest) - (cheap ? PARTS_CHEAP : PARTS);
+    const wanted = Math.min(AUTO_MAX, AUTO_MIN * 2 ** Math.max(0, part));
+    return this.#interval = Math.min(wanted, this.#interval * 2);
   }
 
   #commit(): void {

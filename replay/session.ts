@@ -5,13 +5,15 @@
  */
 import type { CreateMachine, Machine } from "../core/api.ts";
 import type { Bundle } from "../traces/bundle.ts";
+import { TraceError } from "../traces/errors.ts";
 import { hex } from "../traces/hex.ts";
-import { type Checkpoint, listCheckpoints, restoreCheckpoint } from "./checkpoint_reader.ts";
+import { type Checkpoint, CheckpointReader, listCheckpoints } from "./checkpoint_reader.ts";
 import { COUNTED_TABLES } from "./checkpoint_writer.ts";
 import { Comparer } from "./comparer.ts";
 import { Divergence } from "./divergence.ts";
 import { CapturingInputs, InputMismatch, TraceInputs } from "./inputs.ts";
-import { StateHasher } from "./state_hash.ts";
+import { GuestMemory, type MemoryImage, type PageSetter, StoredPages } from "./memory_image.ts";
+import { PageKindCode, StateHasher, ZERO_PAGE_HASH } from "./state_hash.ts";
 
 /** Times a run to one and the same icount is repeated until the recorded inputs and jumps at it have happened. */
 const REPEATS_MAX = 64;
@@ -26,9 +28,11 @@ export class ReplaySession {
   readonly comparer: Comparer;
   readonly #inputs: TraceInputs;
   readonly #hasher: StateHasher;
+  readonly #memory: GuestMemory;
+  readonly #reader: CheckpointReader;
   /** Pages that changed since they were hashed, as far as the machine has been asked. */
   readonly #unhashed = new Set<number>();
-  /** Pages that changed since `takeChangedPages` was called, likewise. */
+  /** Pages that changed since memory was restored or captured, likewise. */
   readonly #untold = new Set<number>();
   /** Checkpoints whose hashes were found equal. */
   compared = 0;
@@ -40,6 +44,9 @@ export class ReplaySession {
     const images = bundle.images(), captured = new CapturingInputs(this.#inputs);
     this.machine = this.#diverging(() => create(bundle.manifest.config, images, captured));
     this.#hasher = new StateHasher(this.machine.mem);
+    const stored = new StoredPages(bundle.table("pages"));
+    this.#memory = new GuestMemory(this.machine, stored);
+    this.#reader = new CheckpointReader(bundle, stored);
     this.comparer = new Comparer(bundle, this.machine, bundle.recovered);
     this.machine.observer = this.comparer;
     // A machine may have kept them for its first observer.
@@ -155,8 +162,8 @@ export class ReplaySession {
     this.#unhashed.clear();
   }
 
-  /** Takes the guest pages that changed since the last call or restore; hashes still learn of them. */
-  takeChangedPages(): number[] {
+  /** Guest pages that changed since memory was last captured or restored; hashes still learn of them. */
+  #takeUntold(): number[] {
     this.#noteChanges();
     const changed = [...this.#untold];
     this.#untold.clear();
@@ -177,28 +184,61 @@ export class ReplaySession {
     ) as Checkpoint["counts"];
   }
 
-  /**
-   * Puts the machine where it has been before.
-   * @param put restores memory and state
-   * @param counts what `counts` answered there
-   */
-  resume(put: () => void, counts: Checkpoint["counts"]): void {
-    this.machine.observer = null;
-    put();
-    this.takeChangedPages();
-    this.#inputs.seek(counts.inputs);
-    this.comparer.seek({ counts });
-    this.machine.observer = this.comparer;
+  /** Guest memory as it is, and how many pages changed since the last time. There must have been a restore before. */
+  capture(): { image: MemoryImage; changed: number } {
+    const changed = this.#takeUntold();
+    return { image: this.#memory.capture(changed), changed: changed.length };
   }
 
-  /** Restores a checkpoint. @throws TraceError */
-  restore(c: Checkpoint): void {
+  /** Makes guest memory what an image says, and keeps the hasher in step. */
+  #restoreMemory(to: MemoryImage): void {
+    const hasher = this.#hasher, unhashed = this.#unhashed;
+    if (this.#memory.unknown) hasher.clear();
+    const tell: PageSetter = (gfn, page, hash) => {
+      if (page !== null && page.id < 0) return unhashed.add(gfn);
+      unhashed.delete(gfn);
+      const kind = page?.rom ? PageKindCode.rom : PageKindCode.ram;
+      hasher.set(gfn, kind, page === null ? null : hash ?? ZERO_PAGE_HASH);
+    };
+    this.#memory.restore(to, this.#takeUntold(), tell);
+    // What was written just now is known.
+    this.machine.takeDirtyPages();
+  }
+
+  /**
+   * Puts the machine where it has been before.
+   * @param image what `capture` answered there
+   * @param loadState restores all else
+   * @param counts what `counts` answered there
+   */
+  resume(image: MemoryImage, loadState: () => void, counts: Checkpoint["counts"]): void {
     this.machine.observer = null;
-    restoreCheckpoint(this.bundle, c, this.machine, this.#hasher);
-    this.#unhashed.clear();
-    this.#untold.clear();
-    this.#inputs.seek(c.counts.inputs);
-    this.comparer.seek(c);
+    this.#restoreMemory(image);
+    loadState();
+    this.#goOn(counts);
+  }
+
+  /** Restores a checkpoint. @throws TraceError when the restored machine's hash is not the checkpoint's */
+  restore(c: Checkpoint): void {
+    const { machine } = this, { image, state } = this.#reader.read(c.row);
+    const where = { table: "checkpoints", batch: null, offset: null };
+    machine.observer = null;
+    this.#restoreMemory(image);
+    try {
+      machine.loadState(state);
+    } catch (e) {
+      const why = e instanceof Error ? e.message : String(e);
+      throw new TraceError(`The state of checkpoint ${c.row} cannot be loaded: ${why}`, where);
+    }
+    if (this.stateHash() !== hex(c.hash)) {
+      throw new TraceError(`Checkpoint ${c.row} does not restore to the state it was taken of`, where);
+    }
+    this.#goOn(c.counts);
+  }
+
+  #goOn(counts: Checkpoint["counts"]): void {
+    this.#inputs.seek(counts.inputs);
+    this.comparer.seek({ counts });
     this.machine.observer = this.comparer;
   }
 

@@ -62,7 +62,8 @@ export class Traveler {
     this.end = bundle.manifest.closing?.icount ?? bundle.icount;
     // The last checkpoint of a closed recording is of a machine that has ended.
     this.#usable = bundle.recovered ? checkpoints : checkpoints.slice(0, -1);
-    this.snapshots.take();
+    // Memory is known from here on.
+    if (this.#usable.length > 0) session.restore(this.#usable[0]);
   }
 
   /** Instructions retired. */
@@ -193,10 +194,8 @@ export class Traveler {
       throw new RangeError("Cannot travel back: the recording has no checkpoint to start from");
     }
     this.#inside = false;
-    if ("pages" in place) return this.snapshots.restore(place);
+    if ("image" in place) return this.snapshots.restore(place);
     this.session.restore(place);
-    this.snapshots.adopt();
-    this.snapshots.take();
   }
 
   /**

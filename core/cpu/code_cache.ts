@@ -347,6 +347,11 @@ export class CodeCache {
     this.mmu.pageNoLongerCode(page);
   }
 
+  /** Forgets how often pages have been overwritten: a debugger has been replacing memory. */
+  forgive(): void {
+    this.#rewrites.fill(0);
+  }
+
   /** Makes a block that others may jump to look itself up again. */
   #kill(rec: number): void {
     this.onKill?.(this.#view.getUint32(rec + REC.HANDLER, true));
