@@ -48,6 +48,11 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
     load: async () => (await import("./export.ts")).exportVerb,
   },
   {
+    name: "load",
+    summary: "Ask many recordings as one: load exported runs into a database.",
+    load: async () => (await import("./load.ts")).loadVerb,
+  },
+  {
     name: "info",
     summary: "Say what a recording is.",
     load: async () => (await import("./info.ts")).infoVerb,
