@@ -357,6 +357,9 @@ export class Cpu implements Core {
 
   /** Compiles the region at a hot block, or gives it up. */
   #compile(rec: number): void {
+    if (!this.jit!.budget.grants(rec, this.code.threshold, this.counter.icount)) {
+      return this.code.recount(rec);
+    }
     this.code.locate(this.s.rip);
     if (!this.jit!.compile(rec, this.s.code64)) this.code.uncount(rec);
   }

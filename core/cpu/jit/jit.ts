@@ -8,6 +8,7 @@ import { REC } from "../insn.ts";
 import type { Interpreter } from "../interp.ts";
 import { JIT_SLOTS } from "../interp.ts";
 import type { CpuState } from "../state.ts";
+import { CompileBudget } from "./budget.ts";
 import { compileRegion } from "./compile.ts";
 import { collectRegion } from "./region.ts";
 
@@ -38,6 +39,7 @@ export class Jit {
   bytes = 0;
   /** Regions compiled since start. */
   regions = 0;
+  readonly budget = new CompileBudget();
 
   constructor(
     readonly s: CpuState,
@@ -64,7 +66,7 @@ export class Jit {
       forms: interp.forms,
       handlerOf: (r: number, first: boolean) => this.code.handlerOf(r, first),
       find: (from: number, lo: number, hi: number) => this.code.find(from, lo, hi),
-      isWarm: (r: number) => this.code.heat(r) * WARM_FRACTION >= this.code.threshold,
+      isWarm: (r: number) => this.budget.waits(r) || this.code.heat(r) * WARM_FRACTION >= this.code.threshold,
     };
     const blocks = collectRegion(source, rec);
     if (blocks.length === 0) return false;
@@ -89,6 +91,7 @@ export class Jit {
 
   /** All decoded code is gone. */
   reset(): void {
+    this.budget.forget();
     this.#free.length = 0;
     this.#next = 0;
     this.bytes = 0;
