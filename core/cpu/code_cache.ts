@@ -11,6 +11,7 @@ import type { Mmu } from "../mmu/mmu.ts";
 import { PAGE_SIZE } from "../mmu/physmem.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
 import { type Form, formKey } from "./form.ts";
+import type { FusedNode } from "./fuse.ts";
 import { raise, Vec } from "./hooks.ts";
 import { REC, REC_SIZE } from "./insn.ts";
 import { Seg } from "./state.ts";
@@ -81,6 +82,8 @@ export class CodeCache {
     readonly mmu: Mmu,
     readonly decoder: Decoder,
     readonly handlers: ReadonlyMap<string, number>,
+    /** Runs of instructions that have a handler together. */
+    readonly fused: FusedNode["next"],
   ) {
     this.#view = s.view;
     this.#u8 = s.u8;
@@ -149,22 +152,22 @@ export class CodeCache {
 
   /** Puts the profiling handler in front of a block's own. */
   #count(first: number): void {
-    const v = this.#view, own = v.getUint32(first + REC.HANDLER, true);
+    const v = this.#view, own = v.getUint16(first + REC.HANDLER, true);
     v.setUint32(first - 8, own | Math.min(this.threshold, 0xffff) << 16, true);
-    v.setUint32(first + REC.HANDLER, this.#profile, true);
+    v.setUint16(first + REC.HANDLER, this.#profile, true);
   }
 
   /** How often a counted block has run; Infinity for one that is not counted (any more). */
   heat(first: number): number {
     const v = this.#view;
-    if (v.getUint32(first + REC.HANDLER, true) !== this.#profile) return Infinity;
+    if (v.getUint16(first + REC.HANDLER, true) !== this.#profile) return Infinity;
     return Math.min(this.threshold, 0xffff) - (v.getUint32(first - 8, true) >>> 16);
   }
 
   /** Starts a block's count again: it has become part of compiled code, and may never be entered by itself. */
   recount(first: number): void {
     const v = this.#view;
-    if (v.getUint32(first + REC.HANDLER, true) !== this.#profile) return;
+    if (v.getUint16(first + REC.HANDLER, true) !== this.#profile) return;
     const own = v.getUint32(first - 8, true) & 0xffff;
     v.setUint32(first - 8, own | Math.min(this.threshold, 0xffff) << 16, true);
   }
@@ -172,17 +175,14 @@ export class CodeCache {
   /** Lets a block be interpreted without counting. */
   uncount(first: number): void {
     const v = this.#view;
-    if (v.getUint32(first + REC.HANDLER, true) === this.#profile) {
-      v.setUint32(first + REC.HANDLER, v.getUint32(first - 8, true) & 0xffff, true);
+    if (v.getUint16(first + REC.HANDLER, true) === this.#profile) {
+      v.setUint16(first + REC.HANDLER, v.getUint16(first - 8, true), true);
     }
   }
 
-  /** Handler index of a record's own form; that of a block's first record may be kept in the header. */
-  handlerOf(rec: number, first: boolean): number {
-    const v = this.#view;
-    return first && this.threshold > 0
-      ? v.getUint32(rec - 8, true) & 0xffff
-      : v.getUint32(rec + REC.HANDLER, true);
+  /** Handler index of a record's own form. */
+  handlerOf(rec: number): number {
+    return this.#view.getUint16(rec + REC.FORM, true);
   }
 
   /**
@@ -249,8 +249,26 @@ export class CodeCache {
       if (d.endsBlock) break;
     }
     for (let i = 0; i < count; i++) this.#u8[at + i * REC_SIZE + REC.REM] = count - i;
+    this.#fuse(at, count);
     this.#closing(rec, rip, this.#jmp);
     return { count, end: rec };
+  }
+
+  /** Gives runs of instructions that have a handler together that handler, the longest that fits first. */
+  #fuse(first: number, count: number): void {
+    const v = this.#view, end = first + count * REC_SIZE;
+    for (let rec = first; rec < end;) {
+      let node = this.fused.get(v.getUint16(rec + REC.FORM, true)), handler = -1, after = rec + REC_SIZE;
+      for (let at = after; node !== undefined && at < end;) {
+        node = node.next.get(v.getUint16(at + REC.FORM, true));
+        at += REC_SIZE;
+        if (node === undefined || node.handler < 0) continue;
+        handler = node.handler;
+        after = at;
+      }
+      if (handler >= 0) v.setUint16(rec + REC.HANDLER, handler, true);
+      rec = after;
+    }
   }
 
   /** Writes the decoder's instruction as a record. */
@@ -268,14 +286,14 @@ export class CodeCache {
       h = found;
       if (cached) cached[v] = h;
     }
-    this.#view.setUint32(rec + REC.HANDLER, h, true);
+    this.#view.setUint32(rec + REC.HANDLER, h | h << 16, true);
   }
 
   /** A record that is not an instruction, at a RIP. */
   #closing(rec: number, rip: number, handler: number): void {
     const v = this.#view, hi = Math.floor(rip / 0x1_0000_0000) | 0;
     this.#u8.fill(0, rec, rec + REC_SIZE);
-    v.setUint32(rec + REC.HANDLER, handler, true);
+    v.setUint32(rec + REC.HANDLER, handler | handler << 16, true);
     v.setInt32(rec + REC.RIP_LO, rip | 0, true);
     v.setInt32(rec + REC.RIP_HI, hi, true);
     v.setInt32(rec + REC.IMM, rip | 0, true);
@@ -284,7 +302,7 @@ export class CodeCache {
 
   /** Header of a block: its first record's own handler (and count, see `#count`), its length. */
   #header(first: number, count: number): void {
-    this.#view.setUint32(first - 8, this.#view.getUint32(first + REC.HANDLER, true), true);
+    this.#view.setUint32(first - 8, this.#view.getUint16(first + REC.HANDLER, true), true);
     this.#view.setUint32(first - 4, count, true);
   }
 
@@ -308,7 +326,7 @@ export class CodeCache {
       count = 1;
       end = first + REC_SIZE;
       this.#closing(end, rip + this.decoder.length, this.#stop);
-    } else this.#view.setUint32(end + REC.HANDLER, this.#stop, true);
+    } else this.#view.setUint16(end + REC.HANDLER, this.#stop, true);
     this.#header(first, count);
     return first;
   }
@@ -354,8 +372,8 @@ export class CodeCache {
 
   /** Makes a block that others may jump to look itself up again. */
   #kill(rec: number): void {
-    this.onKill?.(this.#view.getUint32(rec + REC.HANDLER, true));
-    this.#view.setUint32(rec + REC.HANDLER, this.#stale, true);
+    this.onKill?.(this.#view.getUint16(rec + REC.HANDLER, true));
+    this.#view.setUint16(rec + REC.HANDLER, this.#stale, true);
     this.#view.setUint32(rec - 4, 0, true);
   }
 

@@ -118,7 +118,7 @@ export class Cpu implements Core {
     this.#ops = SYS_OPS.map((name) => SYSTEM_OPERATIONS[name]);
     this.#interp = this.createInterpreter();
     const decoder = new Decoder((feature) => policy.has(feature));
-    this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers);
+    this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers, this.#interp.fused);
     this.code.threshold = this.#threshold = threshold;
     this.jit = threshold > 0 ? new Jit(this.s, this.#interp, mem.memory, this.code) : null;
     this.code.onKill = (handler) => this.jit?.release(handler);

@@ -179,17 +179,21 @@ export class Emit {
 
   // ---- the record ----
 
+  /** A load from the record. */
+  protected recordLoad(size: number, off: number): Expr {
+    return X.load(size, this.rec, off);
+  }
   /** An unsigned byte of the record. */
   field8(off: number): Expr {
-    return X.load(8, this.rec, off);
+    return this.recordLoad(8, off);
   }
   /** A 32-bit field of the record. */
   field32(off: number): Expr {
-    return X.load(32, this.rec, off);
+    return this.recordLoad(32, off);
   }
   /** A 64-bit field of the record. */
   field64(off: number): Expr {
-    return X.load(64, this.rec, off);
+    return this.recordLoad(64, off);
   }
   /** RIP of this instruction. */
   rip(): Expr {
@@ -244,7 +248,7 @@ export class Emit {
     return size === 32
       ? this.field32(REC.IMM)
       : size === 16
-      ? X.load(16, this.rec, REC.IMM)
+      ? this.recordLoad(16, REC.IMM)
       : this.field8(REC.IMM);
   }
   /** Writes an operand. */
@@ -427,7 +431,7 @@ export class Emit {
 
   /** Goes on with the record behind this one. */
   next(): void {
-    this.dispatch(X.add(this.rec, X.c32(REC_SIZE)), this.bud, X.load(32, this.rec, REC_SIZE + REC.HANDLER));
+    this.dispatch(X.add(this.rec, X.c32(REC_SIZE)), this.bud, this.recordLoad(16, REC_SIZE + REC.HANDLER));
   }
   /** Continues with a handler at a record. */
   dispatch(rec: Expr, bud: Expr, handler: Expr): void {
@@ -444,11 +448,11 @@ export class Emit {
   }
   /** Continues at the block whose record is in the link word at rec + `slot`; falls back to `rip` when unlinked. */
   jumpLinked(slot: number, rip: Expr): void {
-    const t = this.let(X.load(32, this.rec, slot));
+    const t = this.let(this.recordLoad(32, slot));
     this.unlikely(X.eqz(t), () => this.tailCall(this.rt.goto, rip, this.bud, X.add(this.rec, X.c32(slot))));
     const bud = this.let(X.sub(this.bud, X.load(32, X.sub(t, X.c32(4)))));
     this.unlikely(X.ltS(bud, X.c32(0)), () => this.tailCall(this.rt.outOfBudget, t, bud));
-    this.dispatch(t, bud, X.load(32, t));
+    this.dispatch(t, bud, X.load(16, t));
   }
   /** Continues at a computed RIP. */
   jumpTo(rip: Expr): void {

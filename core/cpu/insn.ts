@@ -14,8 +14,10 @@ import type { CpuState } from "./state.ts";
 export const REC_SIZE = 40;
 /** Field offsets inside a record. Register fields are byte offsets from `GPR` (or from `XMM` for vector registers). */
 export const REC = {
-  /** u32: index of the handler in the function table. */
+  /** u16: index in the function table of the handler that executes this instruction (and perhaps more behind it). */
   HANDLER: 0,
+  /** u16: index of the handler of this instruction alone, which names its form. */
+  FORM: 2,
   /** u8: first register operand (ModRM.reg, or the one in the opcode), as a byte offset. */
   R0: 4,
   /** u8: second register operand (ModRM.rm when it is a register), as a byte offset. */

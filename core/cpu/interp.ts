@@ -6,6 +6,7 @@
  */
 import { Emit, type Runtime } from "./emit.ts";
 import { type Form, formKey, type Semantic } from "./form.ts";
+import { type FusedNode, fuseSequences } from "./fuse.ts";
 import { buildRuntime, type EngineImports, RUNTIME_EXPORTS } from "./runtime.ts";
 import { SEMANTICS } from "./semantics/mod.ts";
 import { FuncBody, I32, ModuleBuilder } from "../wasm/module.ts";
@@ -20,6 +21,10 @@ export interface Interpreter {
   handlers: Map<string, number>;
   /** Form of each handler. */
   forms: readonly Form[];
+  /** Runs of instructions that have a handler together, by the first one's own handler. */
+  fused: FusedNode["next"];
+  /** First table entry for compiled code. */
+  slots: number;
   /** All handlers, then room for compiled code. */
   table: WebAssembly.Table;
   /** Exports of the shared runtime functions, by name, for compiled code to import. */
@@ -41,17 +46,20 @@ export interface Variant {
 /** The interpreter that just executes. */
 const PLAIN: Variant = { name: "", emit: (rt, body) => new Emit(rt, body) };
 
+/** What `Interpreter` says of handlers. */
+type Built = Pick<Interpreter, "handlers" | "forms" | "fused" | "slots">;
+
 /** Builds the module for a set of forms. The bytes, and which handler is which, depend on the arguments only. */
-export function buildInterpreter(forms: Iterable<Form>, variant: Variant = PLAIN): {
-  bytes: Uint8Array;
-  handlers: Map<string, number>;
-  forms: Form[];
-} {
+export function buildInterpreter(
+  forms: Iterable<Form>,
+  variant: Variant = PLAIN,
+): Built & { bytes: Uint8Array } {
   const m = new ModuleBuilder();
   m.memoryPages = [RAM >>> 16, 65536];
   const rt = buildRuntime(m);
   variant.prepare?.(m, rt);
   const handlers = new Map<string, number>(), kept: Form[] = [];
+  const add = (body: FuncBody) => m.tableFuncs.push(m.func([I32, I32], [], body)) - 1;
   for (const f of forms) {
     const key = formKey(f);
     if (handlers.has(key)) continue;
@@ -63,8 +71,9 @@ export function buildInterpreter(forms: Iterable<Form>, variant: Variant = PLAIN
     semantic(emit, f);
     handlers.set(key, m.tableFuncs.length);
     kept.push(f);
-    m.tableFuncs.push(m.func([I32, I32], [], body));
+    add(body);
   }
+  const fused = variant === PLAIN ? fuseSequences(rt, kept, add) : new Map();
   m.tableType = rt.handlerType;
   m.tableSpare = JIT_SLOTS;
   for (const name of RUNTIME_EXPORTS) m.export(name, rt[name]);
@@ -72,15 +81,15 @@ export function buildInterpreter(forms: Iterable<Form>, variant: Variant = PLAIN
   const e = new Emit(rt, run);
   e.push(e.rec);
   e.push(e.bud);
-  e.push(X.load(32, e.rec));
+  e.push(X.load(16, e.rec));
   run.code.u8(0x13);
   run.code.u32(rt.handlerType);
   run.code.u8(0);
   m.export("run", m.func([I32, I32], [], run));
-  return { bytes: m.encode(), handlers, forms: kept };
+  return { bytes: m.encode(), handlers, forms: kept, fused, slots: m.tableFuncs.length };
 }
 
-const known = new Map<string, { module: WebAssembly.Module; handlers: Map<string, number>; forms: Form[] }>();
+const known = new Map<string, Built & { module: WebAssembly.Module }>();
 
 /** Instantiates an interpreter on a memory. Its module is built and compiled once for each process. */
 export function createInterpreter(
@@ -91,8 +100,8 @@ export function createInterpreter(
 ): Interpreter {
   let compiled = known.get(variant.name);
   if (!compiled) {
-    const { bytes, handlers, forms: kept } = buildInterpreter(forms(), variant);
-    compiled = { module: new WebAssembly.Module(bytes as BufferSource), handlers, forms: kept };
+    const { bytes, ...built } = buildInterpreter(forms(), variant);
+    compiled = { ...built, module: new WebAssembly.Module(bytes as BufferSource) };
     known.set(variant.name, compiled);
   }
   const instance = new WebAssembly.Instance(compiled.module, {
@@ -102,6 +111,8 @@ export function createInterpreter(
     run: instance.exports.run as Interpreter["run"],
     handlers: compiled.handlers,
     forms: compiled.forms,
+    fused: compiled.fused,
+    slots: compiled.slots,
     table: instance.exports.table as WebAssembly.Table,
     runtime: instance.exports,
   };

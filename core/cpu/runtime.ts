@@ -160,7 +160,7 @@ function defineGoto(rt: Runtime): (e: Emit, p: X.Expr[]) => void {
       e.unlikely(X.ltS(left, X.c32(0)), () => e.tailCall(rt.outOfBudget, t, left));
       e.push(t);
       e.push(left);
-      e.push(X.load(32, t));
+      e.push(X.load(16, t));
       e.body.code.raw([0x13]);
       e.body.code.u32(rt.handlerType);
       e.body.code.u8(0);

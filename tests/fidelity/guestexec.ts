@@ -90,6 +90,7 @@ export class GuestExec implements Engine {
   readonly #counter = { icount: 0, skippedNs: 0 };
   readonly #cpu: Cpu;
   #cases = 0;
+  #last: TestCase | null = null;
 
   /**
    * @param policy text of the CPUID policy
@@ -260,9 +261,17 @@ export class GuestExec implements Engine {
     return fx;
   }
 
+  /** A handler field of the first record of the last case's code. */
+  firstHandler(field: number): number {
+    const { code, s } = this.#cpu;
+    this.#environment(this.#last!.mode);
+    return s.view.getUint16(code.lookup(firstRip(this.#last!)) + field, true);
+  }
+
   /** @see Engine.run */
   run(test: TestCase): TestResult {
     const before = new BigUint64Array(this.#load(test).buffer);
+    this.#last = test;
     const cpu = this.#cpu, { s } = cpu;
     let stopped: number = Stopped.LIMIT, missing = "";
     const start = this.#counter.icount, end = start + LIMIT;

@@ -237,7 +237,7 @@ export class EventInstrument implements Instrument, AccessObserver {
 
   #instruction(word: number): void {
     const { i32, u8 } = this.cpu.s, rec = i32[word + (R.EV.REC >> 2)];
-    const form = this.#interp.forms[i32[(rec + REC.HANDLER) >> 2]];
+    const form = this.#interp.forms[u8[rec + REC.FORM] | u8[rec + REC.FORM + 1] << 8];
     const name = form.name === "sys" ? SYS_OPS[i32[(rec + REC.OP) >> 2] & OPF_MASK] : form.name;
     const repeated = STRINGS.has(name);
     const rip = this.#pair(this.#a, word + (R.EV.RIP >> 2));
@@ -247,7 +247,7 @@ export class EventInstrument implements Instrument, AccessObserver {
 
   #branch(word: number): void {
     const { i32, u8 } = this.cpu.s, rec = i32[word + (R.EV.REC >> 2)], t = this.#transfer;
-    const form = this.#interp.forms[i32[(rec + REC.HANDLER) >> 2]];
+    const form = this.#interp.forms[u8[rec + REC.FORM] | u8[rec + REC.FORM + 1] << 8];
     t.icount = this.#icount(word);
     t.kind = form?.name ?? "jmp";
     this.#pair(t.rip, word + (R.EV.RIP >> 2));

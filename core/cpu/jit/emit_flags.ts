@@ -10,17 +10,14 @@ import * as L from "../../layout.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import { I32, I64 } from "../../wasm/module.ts";
-import { type FlagKind, lazyWords, signExtend, truncate } from "../semantics/flags.ts";
+import { type FlagKind, lazyWords } from "../semantics/flags.ts";
+import { pendingCondition, type PendingFlags } from "../semantics/pending.ts";
 import { CARRIED } from "./cold_paths.ts";
 import { MemoryEmit } from "./emit_memory.ts";
 
-/** A flag update not yet made, over constants and locals that do not change. "carried": it is in the carrying locals. */
-export interface Pending {
+/** A flag update not yet made. "carried": it is in the carrying locals. */
+export interface Pending extends Omit<PendingFlags, "kind"> {
   kind: FlagKind | "carried";
-  size: number;
-  a: Expr;
-  b: Expr;
-  r: Expr;
 }
 
 /** In what form flags come to a block, from the least effort to the most. */
@@ -167,73 +164,8 @@ export class FlagEmit extends MemoryEmit {
   override knownCondition(cc: number): Expr | null {
     const p = this.#pending;
     if (p === null) return null;
-    switch (p.kind) {
-      case "carried":
-        return cc === 1 && this.#carryKnown ? this.#carried.carry : null;
-      case "raw":
-        return cc === 1 ? X.shrU(p.a, X.c32(31)) : null;
-      case "sub":
-        return this.#afterSub(p, cc) ?? this.#ofResult(p, cc);
-      case "logic":
-        return this.#afterLogic(p, cc) ?? this.#ofResult(p, cc);
-      case "add":
-        return this.#afterAdd(p, cc) ?? this.#ofResult(p, cc);
-      case "inc":
-      case "dec":
-        return this.#afterStep(p, cc) ?? this.#ofResult(p, cc);
-      default:
-        return this.#ofResult(p, cc);
-    }
-  }
-  /** Operands as signed and unsigned values. */
-  #s(p: Pending, v: Expr): Expr {
-    return p.size >= 32 ? v : X.wrap(signExtend(p.size, v));
-  }
-  #u(p: Pending, v: Expr): Expr {
-    return p.size >= 32 ? v : truncate(p.size, v);
-  }
-  #afterSub(p: Pending, cc: number): Expr | null {
-    switch (cc) {
-      case 1:
-        return X.ltU(this.#u(p, p.a), this.#u(p, p.b));
-      case 2:
-        return X.eq(this.#u(p, p.a), this.#u(p, p.b));
-      case 3:
-        return X.leU(this.#u(p, p.a), this.#u(p, p.b));
-      case 6:
-        return X.ltS(this.#s(p, p.a), this.#s(p, p.b));
-      case 7:
-        return X.leS(this.#s(p, p.a), this.#s(p, p.b));
-      default:
-        return null;
-    }
-  }
-  #afterLogic(p: Pending, cc: number): Expr | null {
-    if (cc === 0 || cc === 1) return X.c32(0);
-    if (cc === 3) return X.eqz(this.#u(p, p.r));
-    if (cc === 6) return X.ltS(this.#s(p, p.r), X.cLike(p.r, 0));
-    if (cc === 7) return X.leS(this.#s(p, p.r), X.cLike(p.r, 0));
-    return null;
-  }
-  #afterAdd(p: Pending, cc: number): Expr | null {
-    if (cc === 1) return X.ltU(this.#u(p, p.r), this.#u(p, p.a));
-    if (p.size === 64 || cc < 6) return null;
-    const sum = X.add(signExtend(p.size, p.a), signExtend(p.size, p.b));
-    return cc === 6 ? X.ltS(sum, X.c64(0)) : X.leS(sum, X.c64(0));
-  }
-  /** INC and DEC: `a` is CF from before, `b` the operand. */
-  #afterStep(p: Pending, cc: number): Expr | null {
-    if (cc === 1) return p.a;
-    if (cc < 6) return null;
-    const limit = p.kind === "inc" ? -1 : 1, v = this.#s(p, p.b);
-    return cc === 6 ? X.ltS(v, X.cLike(v, limit)) : X.leS(v, X.cLike(v, limit));
-  }
-  /** ZF, SF and PF depend on the result alone. */
-  #ofResult(p: Pending, cc: number): Expr | null {
-    if (cc === 2) return X.eqz(this.#u(p, p.r));
-    if (cc === 4) return X.ltS(this.#s(p, p.r), X.cLike(p.r, 0));
-    if (cc !== 5) return null;
-    return X.eqz(X.and(X.popcnt(X.and(X.wrap(p.r), X.c32(0xff))), X.c32(1)));
+    if (p.kind === "carried") return cc === 1 && this.#carryKnown ? this.#carried.carry : null;
+    return pendingCondition({ ...p, kind: p.kind }, cc);
   }
 
   protected override beforeSlow(): void {

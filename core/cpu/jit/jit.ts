@@ -19,7 +19,7 @@ const CODE_BYTES_MAX = 64 << 20;
 
 /** What the compiler needs of the code cache. */
 export interface JitCode {
-  handlerOf(rec: number, first: boolean): number;
+  handlerOf(rec: number): number;
   find(from: number, ripLo: number, ripHi: number): number;
   /** How often a block has run. */
   heat(rec: number): number;
@@ -47,7 +47,7 @@ export class Jit {
     readonly memory: WebAssembly.Memory,
     readonly code: JitCode,
   ) {
-    this.#first = interp.forms.length;
+    this.#first = interp.slots;
   }
 
   /**
@@ -64,7 +64,7 @@ export class Jit {
     const source = {
       s,
       forms: interp.forms,
-      handlerOf: (r: number, first: boolean) => this.code.handlerOf(r, first),
+      handlerOf: (r: number) => this.code.handlerOf(r),
       find: (from: number, lo: number, hi: number) => this.code.find(from, lo, hi),
       isWarm: (r: number) => this.budget.waits(r) || this.code.heat(r) * WARM_FRACTION >= this.code.threshold,
     };
@@ -76,7 +76,7 @@ export class Jit {
       env: { ...interp.runtime, memory: this.memory, table: interp.table },
     });
     interp.table.set(this.#first + slot, instance.exports.f as () => void);
-    s.view.setUint32(rec + REC.HANDLER, this.#first + slot, true);
+    s.view.setUint16(rec + REC.HANDLER, this.#first + slot, true);
     for (const b of blocks) if (b.rec !== rec) this.code.recount(b.rec);
     this.bytes += bytes.length;
     this.regions++;

@@ -39,7 +39,7 @@ export interface BlockSource {
   /** Forms by handler index. */
   readonly forms: readonly Form[];
   /** Handler of a record; the first of a block has its own kept elsewhere. */
-  handlerOf(rec: number, first: boolean): number;
+  handlerOf(rec: number): number;
   /** Record of the decoded block at a RIP in the mode of the block at `from`, or 0. */
   find(from: number, ripLo: number, ripHi: number): number;
   /** True for blocks that run often enough to be worth including. */
@@ -124,7 +124,7 @@ function describe(src: BlockSource, rec: number): RegionBlock | null {
   if (count <= 0) return null;
   const forms: Form[] = [], handlers: number[] = [];
   for (let i = 0; i < count; i++) {
-    const h = src.handlerOf(rec + i * REC_SIZE, i === 0);
+    const h = src.handlerOf(rec + i * REC_SIZE);
     handlers.push(h);
     forms.push(src.forms[h]);
   }
