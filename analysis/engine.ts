@@ -7,6 +7,7 @@
  */
 import { createDuckDB, NODE_RUNTIME, VoidLogger } from "@duckdb/duckdb-wasm/blocking";
 import { fileURLToPath } from "node:url";
+import { engineMessage } from "./engine_message.ts";
 
 /** A statement that DuckDB refuses, in one sentence; the details (candidates, position) follow on further lines. */
 export class QueryError extends Error {
@@ -95,7 +96,7 @@ export class Engine {
     try {
       return this.#connection.useUnsafe((bindings, id) => action(bindings as Bindings, id));
     } catch (error) {
-      throw new QueryError(errorText(error));
+      throw new QueryError(engineMessage(error));
     }
   }
 }
@@ -106,32 +107,3 @@ type EngineCalls =
   | "pollPendingQuery"
   | "fetchQueryResults"
   | "insertArrowFromIPCStream";
-
-/** DuckDB's own words, out of the JSON it sometimes wraps them in, with the repeated position marker dropped. */
-function errorText(error: unknown): string {
-  let text = error instanceof Error ? error.message : String(error);
-  if (text.startsWith("{")) {
-    try {
-      const parsed = JSON.parse(text) as { exception_message?: unknown };
-      if (typeof parsed.exception_message === "string") text = parsed.exception_message;
-    } catch {
-      // Not JSON after all: shown as it is.
-    }
-  }
-  const extension = /required extension '(\w+)'|\/(\w+)\.duckdb_extension/.exec(text);
-  if (extension !== null) {
-    return `This needs DuckDB's extension "${
-      extension[1] ?? extension[2]
-    }", which is not built in; nothing is fetched.`;
-  }
-  if (/^(Out of Memory Error|memory access out of bounds)|bad_alloc/i.test(text)) {
-    return `${
-      text.split("\n")[0]
-    }\nThe statement needs more memory than DuckDB has here (3.1 GiB): name columns rather than *, ` +
-      "ask about fewer rows (WHERE icount BETWEEN ...), or export the recording (`retrovisor export TRACE --to parquet`) " +
-      "and ask a native DuckDB.";
-  }
-  const first = text.indexOf("\n\nLINE ");
-  const second = first < 0 ? -1 : text.indexOf("\n\nLINE ", first + 1);
-  return (second < 0 ? text : text.slice(0, second)).trimEnd();
-}

@@ -54,10 +54,11 @@ function length(text: string): number {
 }
 
 function cells(row: Value[], columns: readonly Column[]): string[] {
-  return row.map((v, i) => cell(v, columns[i]));
+  return row.map((v, i) => cellText(v, columns[i]));
 }
 
-function cell(value: Value, column: Column): string {
+/** A value as a table shows it: addresses in hexadecimal, control characters spelt out, nothing longer than a line. */
+export function cellText(value: Value, column: Column): string {
   const wanted = HEX_COLUMNS.test(column.name) && !/Float|Utf8|Bool/.test(column.type);
   const show = (v: Value): string => {
     if ((typeof v === "number" || typeof v === "bigint") && wanted) return v < 0 ? String(v) : hex(v);

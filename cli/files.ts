@@ -70,6 +70,18 @@ export function removeQuietly(path: string): void {
   }
 }
 
+/** Like `writePieces`, under another name first, so that the file is whole or not there. @throws UsageError */
+export function writeWhole(path: string, pieces: Iterable<string | Uint8Array>): void {
+  const draft = `${path}.partial`;
+  try {
+    writePieces(draft, pieces);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    removeQuietly(draft);
+    throw error;
+  }
+}
+
 /** Joins small pieces into few writes. */
 class FileSink {
   readonly #encoder = new TextEncoder();

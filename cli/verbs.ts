@@ -29,7 +29,7 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
   },
   {
     name: "report",
-    summary: "Summarize a recording on the terminal.",
+    summary: "Summarize a recording, on the terminal or as a page.",
     load: async () => (await import("./report.ts")).reportVerb,
   },
   {

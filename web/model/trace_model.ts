@@ -1,0 +1,311 @@
+/**
+ * Counts over any range of a recording. Every count is exact: nothing is sampled or snapped to buckets computed before.
+ *
+ * @module
+ */
+import { labelName, lowerBound, type ModelData } from "./data.ts";
+import { buildFlame, type Flame } from "./flame.ts";
+import { PairTable } from "./intern.ts";
+import type { CallCount, ConsoleLine, Hotspot, InterruptCount, Lane, Panels, TimeRange } from "./panels.ts";
+import type { ReasonSeries } from "./panels.ts";
+
+/** Most rows of a table, and most console lines, of one answer. */
+export const ROWS_MAX = 200, LINES_MAX = 2000;
+/** Most buckets and vCPU lanes of one answer. */
+export const BUCKETS_MAX = 2000, LANES_MAX = 128;
+/** Reasons listed beside a hotspot. */
+const REASONS_SHOWN = 3;
+
+/** A recording open for brushing. */
+export class TraceModel {
+  /** Per place: the first place with the same address. */
+  readonly #placeAddress: Uint32Array;
+
+  constructor(readonly data: ModelData) {
+    const { placeLow, placeHigh } = data.columns, addresses = new PairTable(placeLow.length);
+    const firsts: number[] = [];
+    this.#placeAddress = placeLow.map((low, p) => {
+      const id = addresses.add(placeHigh[p], low);
+      return firsts[id] ??= p;
+    });
+  }
+
+  /** The whole recording. */
+  get whole(): TimeRange {
+    return { startNs: 0, endNs: this.data.endNs };
+  }
+
+  /** Everything about a range. @param buckets columns of the time series */
+  panels(range: TimeRange, buckets: number): Panels {
+    const { data } = this, c = data.columns;
+    const clean = this.#clean(range);
+    const { startNs, endNs } = clean;
+    const count = Math.max(1, Math.min(BUCKETS_MAX, Math.floor(buckets) || 1));
+    const bucketNs = (endNs - startNs) / count;
+    const first = lowerBound(c.exitTime, startNs), end = lowerBound(c.exitTime, endNs, first);
+    const places = this.#placeCounts(first, end);
+    const byFunction = this.#functions(places), byAddress = this.#addresses(places);
+    const calls = this.#calls(first, end);
+    const sampleFrom = lowerBound(c.sampleTime, startNs);
+    const sampleTo = lowerBound(c.sampleTime, endNs, sampleFrom);
+    return {
+      range: clean,
+      bucketNs,
+      exits: end - first,
+      hypercalls: calls.reduce((n, r) => n + r.calls, 0),
+      samples: sampleTo - sampleFrom,
+      ...this.#overTime(clean, count),
+      byFunction: byFunction.rows,
+      byAddress: byAddress.rows,
+      functionCount: byFunction.count,
+      addressCount: byAddress.count,
+      calls: calls.slice(0, ROWS_MAX),
+      exitFlame: this.#exitFlame(first, end, places),
+      sampleFlame: this.#sampleFlame(sampleFrom, sampleTo),
+      ...this.#console(clean),
+    };
+  }
+
+  /** A range inside the recording that is at least a nanosecond long. */
+  #clean({ startNs, endNs }: TimeRange): TimeRange {
+    const end = this.data.endNs;
+    const from = Number.isFinite(startNs) ? Math.min(Math.max(0, startNs), end - 1) : 0;
+    const to = Number.isFinite(endNs) ? Math.min(endNs, end) : end;
+    return { startNs: from, endNs: Math.max(to, from + 1) };
+  }
+
+  #overTime(range: TimeRange, buckets: number) {
+    const { data } = this, c = data.columns;
+    const series = data.reasons.map((reason): ReasonSeries => ({
+      reason,
+      total: 0,
+      counts: new Array<number>(buckets).fill(0),
+    }));
+    const lanes = new Lanes(c.kindVcpu, range, buckets);
+    tally(c.exitTime, c.exitKind, c.kindVcpu.length, range, buckets, (bucket, kind, n) => {
+      const s = series[c.kindReason[kind]];
+      s.counts[bucket] += n;
+      s.total += n;
+      lanes.exits(c.kindVcpu[kind], bucket, n);
+    });
+    const perKind = new Float64Array(data.interruptKinds.length);
+    tally(c.interruptTime, c.interruptKind, perKind.length, range, buckets, (bucket, kind, n) => {
+      perKind[kind] += n;
+      lanes.interrupts(data.interruptKinds[kind].vcpu, bucket, n);
+    });
+    const halts = lowerBound(c.haltStart, range.endNs);
+    for (let i = 0; i < halts; i++) {
+      if (c.haltEnd[i] > range.startNs) lanes.halt(c.haltVcpu[i], c.haltStart[i], c.haltEnd[i]);
+    }
+    return {
+      series: series.filter((s) => s.total > 0).sort((a, b) =>
+        b.total - a.total || compare(a.reason, b.reason)
+      ),
+      lanes: lanes.list,
+      interrupts: perKind.reduce((sum, n) => sum + n, 0),
+      interruptMix: this.#interruptMix(perKind),
+    };
+  }
+
+  #placeCounts(first: number, end: number): Uint32Array {
+    const counts = new Uint32Array(this.data.columns.placeReason.length), { exitPlace } = this.data.columns;
+    for (let i = first; i < end; i++) counts[exitPlace[i]]++;
+    return counts;
+  }
+
+  #functions(places: Uint32Array): Spots {
+    const c = this.data.columns;
+    return this.#hotspots(places, (p) => c.placeFunction[p], (p) => ({
+      name: this.#functionName(c.placeFunction[p]),
+      address: null,
+    }));
+  }
+
+  #addresses(places: Uint32Array): Spots {
+    const c = this.data.columns;
+    return this.#hotspots(places, (p) => this.#placeAddress[p], (p) => ({
+      name: this.#functionName(c.placeFunction[p]),
+      address: hexAddress(c.placeLow[p], c.placeHigh[p]),
+    }));
+  }
+
+  #hotspots(
+    places: Uint32Array,
+    key: (place: number) => number,
+    name: (place: number) => Pick<Hotspot, "name" | "address">,
+  ): Spots {
+    const { reasons, columns } = this.data;
+    const spots = new Map<
+      number,
+      { place: number; exits: number; byReason: [reason: number, exits: number][] }
+    >();
+    for (let p = 0; p < places.length; p++) {
+      if (places[p] === 0) continue;
+      const k = key(p);
+      let spot = spots.get(k);
+      if (spot === undefined) spots.set(k, spot = { place: p, exits: 0, byReason: [] });
+      const reason = columns.placeReason[p], own = spot.byReason.find((r) => r[0] === reason);
+      spot.exits += places[p];
+      if (own === undefined) spot.byReason.push([reason, places[p]]);
+      else own[1] += places[p];
+    }
+    const all = [...spots.values()].sort((a, b) => b.exits - a.exits || a.place - b.place);
+    const rows = all.slice(0, ROWS_MAX).map((s): Hotspot => ({
+      ...name(s.place),
+      exits: s.exits,
+      reasons: s.byReason.sort((a, b) => b[1] - a[1]).slice(0, REASONS_SHOWN).map((
+        [r, n],
+      ) => [reasons[r], n]),
+    }));
+    return { rows, count: all.length };
+  }
+
+  #functionName(f: number): string | null {
+    return f === 0 ? null : this.data.functions[f];
+  }
+
+  #calls(first: number, end: number): CallCount[] {
+    const c = this.data.columns;
+    const rows = this.data.callKinds.map((k): CallCount => ({ ...k, calls: 0, failed: 0 }));
+    const to = lowerBound(c.callExit, end);
+    for (let i = lowerBound(c.callExit, first); i < to; i++) {
+      const row = rows[c.callKind[i]];
+      row.calls++;
+      row.failed += c.callFailed[i];
+    }
+    return rows.filter((r) => r.calls > 0).sort((a, b) => b.calls - a.calls || compare(a.name, b.name));
+  }
+
+  /** Kinds added up over vCPUs. */
+  #interruptMix(perKind: Float64Array): InterruptCount[] {
+    const rows = new Map<string, InterruptCount>();
+    this.data.interruptKinds.forEach(({ vector, source }, k) => {
+      if (perKind[k] === 0) return;
+      const key = `${vector} ${source}`, row = rows.get(key) ?? { vector, source, count: 0 };
+      row.count += perKind[k];
+      rows.set(key, row);
+    });
+    return [...rows.values()].sort((a, b) => b.count - a.count || a.vector - b.vector).slice(0, ROWS_MAX);
+  }
+
+  /** Callers as far as they were sampled, then the function that exits, then the reason. */
+  #exitFlame(first: number, end: number, places: Uint32Array): Flame {
+    const c = this.data.columns, counts = new Float64Array(c.pathParent.length);
+    for (let p = 0; p < places.length; p++) counts[c.placePath[p]] += places[p];
+    const to = lowerBound(c.stackExit, end);
+    for (let i = lowerBound(c.stackExit, first); i < to; i++) {
+      counts[c.stackPath[i]]++;
+      counts[c.placePath[c.exitPlace[c.stackExit[i]]]]--;
+    }
+    return this.#flame(counts);
+  }
+
+  #sampleFlame(from: number, to: number): Flame {
+    const c = this.data.columns, counts = new Float64Array(c.pathParent.length);
+    for (let i = from; i < to; i++) counts[c.samplePath[i]]++;
+    return this.#flame(counts);
+  }
+
+  #flame(counts: Float64Array): Flame {
+    const { pathParent, pathLabel } = this.data.columns;
+    return buildFlame(pathParent, counts, (node) => labelName(this.data, pathLabel[node]));
+  }
+
+  #console({ startNs, endNs }: TimeRange): { lines: ConsoleLine[]; lineCount: number } {
+    const { data } = this, { lineTime, lineDevice } = data.columns;
+    const from = lowerBound(lineTime, startNs), to = lowerBound(lineTime, endNs);
+    const lines: ConsoleLine[] = [];
+    for (let i = from; i < Math.min(to, from + LINES_MAX); i++) {
+      lines.push({ timeNs: lineTime[i], device: data.devices[lineDevice[i]], text: data.lines[i] });
+    }
+    return { lines, lineCount: to - from };
+  }
+}
+
+/** Rows of a hotspot table, and how many there would be. */
+interface Spots {
+  rows: Hotspot[];
+  count: number;
+}
+
+/** Counts events by bucket and kind. */
+function tally(
+  times: Float64Array,
+  kinds: Uint16Array,
+  kindCount: number,
+  { startNs, endNs }: TimeRange,
+  buckets: number,
+  found: (bucket: number, kind: number, n: number) => void,
+): void {
+  const end = lowerBound(times, endNs), counts = new Uint32Array(kindCount);
+  for (let b = 0, from = lowerBound(times, startNs); b < buckets && from < end; b++) {
+    const edge = startNs + (endNs - startNs) * (b + 1) / buckets;
+    const to = b === buckets - 1 ? end : lowerBound(times, edge, from, end);
+    if (to === from) continue;
+    for (let i = from; i < to; i++) counts[kinds[i]]++;
+    for (let k = 0; k < kindCount; k++) {
+      if (counts[k] > 0) found(b, k, counts[k]);
+      counts[k] = 0;
+    }
+    from = to;
+  }
+}
+
+/** Rows by vCPU. */
+class Lanes {
+  readonly list: Lane[];
+  /** Lane of each vCPU; undefined beyond the most that are shown. */
+  readonly #byVcpu: (Lane | undefined)[] = [];
+  readonly #bucketNs: number;
+
+  constructor(kindVcpu: Uint16Array, readonly range: TimeRange, readonly buckets: number) {
+    const vcpus = [...new Set(kindVcpu)].sort((a, b) => a - b).slice(0, LANES_MAX);
+    const zeros = () => new Array<number>(buckets).fill(0);
+    this.list = vcpus.map((vcpu) => ({
+      vcpu,
+      exits: zeros(),
+      halted: zeros(),
+      interrupts: zeros(),
+      totalExits: 0,
+      totalInterrupts: 0,
+      haltedShare: 0,
+    }));
+    for (const lane of this.list) this.#byVcpu[lane.vcpu] = lane;
+    this.#bucketNs = (range.endNs - range.startNs) / buckets;
+  }
+
+  exits(vcpu: number, bucket: number, n: number): void {
+    const lane = this.#byVcpu[vcpu];
+    if (lane === undefined) return;
+    lane.exits[bucket] += n;
+    lane.totalExits += n;
+  }
+
+  interrupts(vcpu: number, bucket: number, n: number): void {
+    const lane = this.#byVcpu[vcpu];
+    if (lane === undefined) return;
+    lane.interrupts[bucket] += n;
+    lane.totalInterrupts += n;
+  }
+
+  halt(vcpu: number, startNs: number, endNs: number): void {
+    const lane = this.#byVcpu[vcpu], bucketNs = this.#bucketNs, { range } = this;
+    if (lane === undefined) return;
+    const from = Math.max(startNs, range.startNs) - range.startNs;
+    const to = Math.min(endNs, range.endNs) - range.startNs;
+    lane.haltedShare += (to - from) / (range.endNs - range.startNs);
+    const last = Math.min(this.buckets - 1, Math.floor(to / bucketNs));
+    for (let b = Math.floor(from / bucketNs); b <= last; b++) {
+      const inside = Math.min(to, (b + 1) * bucketNs) - Math.max(from, b * bucketNs);
+      if (inside > 0) lane.halted[b] = Math.min(1, lane.halted[b] + inside / bucketNs);
+    }
+  }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function hexAddress(low: number, high: number): string {
+  return high === 0 ? `0x${low.toString(16)}` : `0x${high.toString(16)}${low.toString(16).padStart(8, "0")}`;
+}
