@@ -16,7 +16,7 @@ const CELL_WIDTH = 120;
 
 /** Columns that hold addresses, registers and bit fields: tables show them in hexadecimal. */
 const HEX_COLUMNS =
-  /^(rip|guest_rip|gpa|gla|cr3|info[12]|arg[0-5]|a[0-5]|fault_address|start|ecx|rax|rbx|rcx|rdx|leaf|function|port|irq|vector|val|data|reason_code|exit_reason|stack|reg)$/;
+  /^(rip|guest_rip|gpa|gla|cr3|info[12]|arg[0-5]|a[0-5]|fault_address|start|ecx|rax|rbx|rcx|rdx|leaf|function|port|irq|vector|val|data|reason_code|exit_reason|stack|reg|address|target|rsp|rbp|rsi|rdi|r8|r9|r1[0-5]|rflags|cr[024]|efer|[cdefgs]s|value|[fg]s_base|kernel_gs_base)$/;
 
 /** Writes a result in a format; yields pieces of text, each ending at a line's end. */
 export function formatRows(result: RowStream, format: TextFormat): Iterable<string> {

@@ -8,7 +8,7 @@ import { Engine } from "./engine.ts";
 import { Loader, type TraceSource, type Wanted } from "./loader.ts";
 import { Planner } from "./planner.ts";
 import { type Column, readRecords, readRows, type Row, type RowStream, type Value } from "./rows.ts";
-import { identifier, TABLE_COLUMNS } from "./tables.ts";
+import { type ColumnType, createTable, identifier, TABLE_COLUMNS } from "./tables.ts";
 import { loadViews, needs, type View } from "./views.ts";
 
 export type { Column, Row, RowStream, TraceSource, Value };
@@ -77,6 +77,18 @@ export class Session {
   arrow(sql: string): Iterable<Uint8Array> {
     this.#prepare(sql);
     return this.#engine.stream(sql);
+  }
+
+  /** Adds a table that is not a recording's, from complete Arrow IPC streams. Errors: `QueryError`. */
+  addTable(
+    schema: string,
+    table: string,
+    columns: readonly ColumnType[],
+    streams: Iterable<Uint8Array>,
+  ): void {
+    this.#engine.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`);
+    this.#engine.run(createTable(identifier(schema), table, columns));
+    for (const ipc of streams) this.#engine.insert(schema, table, ipc);
   }
 
   /** Goes on with other recordings in place of the present ones, under the same aliases, without starting a database anew. */

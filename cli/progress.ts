@@ -26,7 +26,7 @@ export class ProgressLine {
   constructor(readonly end: number | null, readonly enabled: boolean = Deno.stderr.isTerminal()) {}
 
   /** Draws the line when it is time. */
-  update(p: { icount: number; timeNs?: number; exits: number }): void {
+  update(p: { icount: number; timeNs?: number; exits?: number }): void {
     const now = performance.now();
     if (!this.enabled || this.midLine || now - this.#started < FIRST_MS || now - this.#drawn < EVERY_MS) {
       return;
@@ -40,8 +40,8 @@ export class ProgressLine {
     const parts = [
       `${short(p.icount / 1e6)} M instructions`,
       `${short(this.#rate / 1e6)} M/s`,
-      `${grouped(p.exits)} exits`,
     ];
+    if (p.exits !== undefined) parts.push(`${grouped(p.exits)} exits`);
     if (p.timeNs !== undefined) parts.push(`guest time ${duration(p.timeNs)}`);
     if (this.end !== null && this.#rate > 0) {
       parts.push(`ETA ${Math.ceil((this.end - p.icount) / this.#rate)} s`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { REPLAY_FUNCTIONS, signatureOf } from "../analysis/replay/functions.ts";
 import { formatRows, type TextFormat } from "../analysis/format.ts";
 import { Session, type TraceSource } from "../analysis/session.ts";
 import { bundleSource } from "../analysis/source.ts";
@@ -11,6 +12,7 @@ import { TABLES } from "../traces/schema.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { BufferedOut, note, out, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
+import { CachedComputer, withReplay } from "./replay_tables.ts";
 import { limitArgs, openBundle, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
@@ -28,6 +30,11 @@ export const queryVerb: Verb = {
     { name: "format", value: "FORMAT", help: "table (default), json, csv or arrow (an Arrow IPC stream)." },
     { name: "with", value: "TRACE", help: "A second recording, its tables under the schema b: b.exits." },
     SYMBOLS_OPTION,
+    {
+      name: "cache",
+      negatable: true,
+      help: "Keep tables computed by replaying in the recording's folder (default on).",
+    },
     { name: "views", help: "List the views and tables that SQL can name." },
   ],
   notes: `
@@ -44,6 +51,14 @@ csv show control characters of guest text as \\xNN; blobs are hexadecimal.`,
     [
       "query a.trace --with b.trace 'SELECT * FROM exits JOIN b.exits b USING (seq) WHERE exits.rip <> b.rip LIMIT 1'",
       "Where two recordings part.",
+    ],
+    [
+      "query boot.trace \"SELECT icount, function, value FROM last_write('jiffies', 500000000)\"",
+      "Who last wrote it before icount 500,000,000: found by replaying.",
+    ],
+    [
+      "query boot.trace 'SELECT icount, function, text FROM instructions(1000000, 1000020)'",
+      "Twenty instructions, disassembled.",
     ],
     ["query --views", "What can be asked by name."],
   ],
@@ -75,8 +90,10 @@ async function query(given: Given): Promise<number> {
   }
   const session = await Session.open(sources);
   try {
-    if (format === "arrow") { for (const piece of session.arrow(sql)) out(piece); }
-    else printRows(session, sql, format);
+    const cached = given.flags.cache !== false;
+    const full = await withReplay(session, sql, () => new CachedComputer(bundles[0], path, cached));
+    if (format === "arrow") { for (const piece of session.arrow(full)) out(piece); }
+    else printRows(session, full, format);
   } finally {
     session.close();
     for (const b of bundles) b.close();
@@ -145,6 +162,13 @@ export function viewList(): string {
   return [
     "Views:",
     ...views.flatMap((v) => [`  ${v.signature.padEnd(width)}${v.summary}`, columns(v)]),
+    "",
+    "Tables computed by replaying the window that is asked for (icounts [from, to)):",
+    ...REPLAY_FUNCTIONS.flatMap((f) => [
+      `  ${signatureOf(f)}`,
+      `${" ".repeat(width + 2)}${f.summary}`,
+      `${" ".repeat(width + 2)}${f.columns.map((c) => c.name).join(", ")}`,
+    ]),
     "",
     "Tables:",
     ...TABLES.map((t) => `  ${t.name.padEnd(width)}${t.columns.map((c) => c.name).join(", ")}`),

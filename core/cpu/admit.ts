@@ -3,11 +3,17 @@
  *
  * @module
  */
-import type { Mmu } from "../mmu/mmu.ts";
+import type { PageWalker } from "../mmu/walk.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 
+/** What admits: the MMU, or a page walker by itself. */
+type Admitted = Pick<
+  PageWalker,
+  "nx" | "pse" | "pse36" | "pge" | "pae" | "smep" | "smap" | "largePages1G" | "physAddrBits"
+>;
+
 /** Lets the MMU do what CPUID says, and nothing else. */
-export function admit(mmu: Mmu, policy: CpuidPolicy): void {
+export function admit(mmu: Admitted, policy: CpuidPolicy): void {
   mmu.nx = policy.has("nx");
   mmu.pse = policy.has("pse");
   mmu.pse36 = policy.has("pse36");

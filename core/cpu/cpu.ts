@@ -21,32 +21,15 @@ import { Jit } from "./jit/jit.ts";
 import { Leave } from "./leave.ts";
 import { ModeTracker } from "./mode.ts";
 import { CpuState, Fl } from "./state.ts";
+import { type Counter, Stopped } from "./stopped.ts";
+import { breakpointsAt, trapsBehind } from "./stepping.ts";
 import { deliver, type EventKind } from "./system/exceptions.ts";
 import { SYS_OPS, type SysOp } from "./system/ops.ts";
 import { SYSTEM_OPERATIONS } from "./system/mod.ts";
 import { segmentAllows } from "./system/segments.ts";
 import { SF_WRITE } from "./emit.ts";
 
-/** Why `Cpu.run` returned. */
-export const Stopped = {
-  /** The instruction count reached the limit. */
-  LIMIT: 0,
-  /** Halted, and no interrupt is deliverable. */
-  HALTED: 1,
-  /** Triple fault. */
-  SHUTDOWN: 2,
-  /** Somebody called `requestReturn`. */
-  ASKED: 3,
-  /** A debugger's breakpoint or watchpoint: see `Cpu.debug`. */
-  DEBUG: 4,
-} as const;
-
-/** Where the instruction count lives: the machine's clock. */
-export interface Counter {
-  icount: number;
-  /** @see Clock.skippedNs */
-  readonly skippedNs: number;
-}
+export { type Counter, Stopped };
 
 const WAIT = L.WAITING >> 2, LOOK = Waiting.CHECK | Waiting.NMI;
 const HORIZON = L.HORIZON >> 3, SKIPPED = L.CLOCK_SKIPPED >> 3;
@@ -54,13 +37,7 @@ const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT
 /** Most instructions between two returns to the dispatcher: long loops must come back (no on-stack replacement). */
 const SLICE = 1 << 20;
 
-/** System operations that enter interrupt handlers. */
-const INTERRUPTS = new Set(
-  (["int_n", "int3", "into", "icebp"] as const).map((name) => SYS_OPS.indexOf(name)),
-);
-
-const OP_IRET = SYS_OPS.indexOf("iret");
-const OP_SYSCALL = SYS_OPS.indexOf("syscall"), OP_SYSRET = SYS_OPS.indexOf("sysret");
+const OP_IRET = SYS_OPS.indexOf("iret"), OP_SYSRET = SYS_OPS.indexOf("sysret");
 
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
 export class Cpu implements Core {
@@ -95,6 +72,7 @@ export class Cpu implements Core {
   #running: 0 | 1 | 2 = 0;
   /** Whoever looks on at execution; null: nobody. Set by `setInstrument`. */
   #instrument: Instrument | null = null;
+  #slice = SLICE;
   /** An exception or interrupt is being delivered. */
   delivering = false;
 
@@ -219,6 +197,7 @@ export class Cpu implements Core {
    */
   setInstrument(instrument: Instrument | null): void {
     this.#instrument = instrument;
+    this.#slice = instrument?.slice ?? SLICE;
     this.code.threshold = instrument === null ? this.#threshold : 0;
     this.code.end = instrument?.codeEnd ?? CODE_END;
     this.code.onRecord = instrument === null ? null : (rec, from, at, length) => {
@@ -245,7 +224,7 @@ export class Cpu implements Core {
     const { s, counter } = this, { i32 } = s, slot = i32[SLOT];
     const known = this.debug === null && slot === 0 ? this.#jumpCached() : 0;
     if (known !== 0) {
-      const budget = Math.min(this.limit - counter.icount, SLICE), length = i32[(known - 4) >> 2];
+      const budget = Math.min(this.limit - counter.icount, this.#slice), length = i32[(known - 4) >> 2];
       if (length <= budget) return this.#enter(known, budget, length);
     }
     const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
@@ -259,7 +238,7 @@ export class Cpu implements Core {
       this.#remember(rip, rec);
       if (slot !== 0 && slot < L.CODE + L.CODE_SIZE) this.#link(slot, rip, rec);
     }
-    const budget = Math.min(this.limit - counter.icount, this.#instrument?.slice ?? SLICE);
+    const budget = Math.min(this.limit - counter.icount, this.#slice);
     const length = s.i32[(rec - 4) >> 2];
     if (length > budget) return this.#enter(this.code.scratch(rip, budget), budget, budget);
     this.#enter(rec, budget, length);
@@ -416,7 +395,7 @@ export class Cpu implements Core {
     if (counter.icount === before) return;
     if (this.insn.at === 0 || this.insn.op !== OP_IRET) u32[L.FLAGS >> 2] &= ~Fl.RF; // IRET loads it
     if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
-    if (this.#traps(trap !== 0)) this.pendingDb |= 0x4000;
+    if (trapsBehind(s, this.insn, trap !== 0)) this.pendingDb |= 0x4000;
     if (i32[L.INT_SHADOW >> 2] === STACK_SHADOW) {
       this.pendingDb &= ~0x4000; // no single-step trap here; breakpoints wait for the next instruction
       return;
@@ -424,28 +403,11 @@ export class Cpu implements Core {
     if (this.pendingDb) this.#debugTrap();
   }
 
-  /**
-   * True when a single-step trap follows the instruction just stepped: EFLAGS.TF was set before it. INT that entered its
-   * handler cleared TF without a trap; SYSCALL and SYSRET go by the TF that they leave.
-   */
-  #traps(before: boolean): boolean {
-    const { s, insn } = this, after = (s.u32[L.FLAGS >> 2] & Fl.TF) !== 0;
-    if (insn.at === 0) return before;
-    if (insn.op === OP_SYSCALL || insn.op === OP_SYSRET) return after;
-    return before && (after || !INTERRUPTS.has(insn.op));
-  }
-
   /** Raises #DB as a fault when an enabled instruction breakpoint matches RIP and RF is clear (SDM volume 3, 17.2.4). */
   #instructionBreakpoint(): boolean {
     const { s } = this, dr7 = s.u32[(L.DR + 56) >> 2];
     if ((dr7 & 0xff) === 0 || s.u32[L.FLAGS >> 2] & Fl.RF) return false;
-    const la = this.code.linear(s.code64 ? s.rip : s.rip % 0x1_0000_0000);
-    let hit = 0;
-    for (let n = 0; n < 4; n++) {
-      if ((dr7 >>> (n * 2) & 3) && (dr7 >>> (16 + n * 4) & 15) === 0 && s.num(L.DR + n * 8) === la) {
-        hit |= 1 << n;
-      }
-    }
+    const hit = breakpointsAt(s, this.code.linear(s.code64 ? s.rip : s.rip % 0x1_0000_0000));
     if (hit === 0) return false;
     this.#setDr6(hit);
     this.#fault(Vec.DB, -1);

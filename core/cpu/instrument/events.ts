@@ -11,7 +11,7 @@ import * as L from "../../layout.ts";
 import type { Cpu } from "../cpu.ts";
 import type { Interpreter } from "../interp.ts";
 import { OPF_MASK, REC } from "../insn.ts";
-import { Gpr } from "../state.ts";
+import { Attr, Gpr, Seg } from "../state.ts";
 import type { EventKind } from "../system/exceptions.ts";
 import { SYS_OPS } from "../system/ops.ts";
 import { tellingVariant, type Told } from "./emit.ts";
@@ -94,7 +94,7 @@ export class EventInstrument implements Instrument, AccessObserver {
     registers: [{ lo: 0, hi: 0 }, { lo: 0, hi: 0 }, { lo: 0, hi: 0 }, { lo: 0, hi: 0 }],
     vector: -1,
   } satisfies Transfer;
-  /** Bytes of instructions seen, as hexadecimal, behind their mode (16, 32, 64) and a colon. */
+  /** Instructions seen: mode (16, 32, 64), RIP and bytes (hexadecimal), with colons between. */
   readonly codes: string[] = [];
   readonly #codeIds = new Map<string, number>();
   /** Number in `codes` by record: at (rec - CODE) / 8. */
@@ -165,8 +165,9 @@ export class EventInstrument implements Instrument, AccessObserver {
 
   decoded(rec: number, from: Uint8Array, at: number, length: number): void {
     if (this.#codeOf === null) return;
-    const { s } = this.cpu;
-    let key = s.code64 ? "64:" : s.segAttr(1) & 0x4000 ? "32:" : "16:";
+    const { s } = this.cpu, lo = s.u32[(rec + REC.RIP_LO) >> 2], hi = s.u32[(rec + REC.RIP_HI) >> 2];
+    const mode = s.code64 ? 64 : s.segAttr(Seg.CS) & Attr.DB ? 32 : 16;
+    let key = `${mode}:${(BigInt(hi) << 32n | BigInt(lo)).toString(16)}:`;
     for (let i = 0; i < length; i++) key += (from[at + i] + 0x100).toString(16).slice(1);
     let id = this.#codeIds.get(key);
     if (id === undefined) {

@@ -6,6 +6,8 @@
  */
 import { type AccessObserver, Accessor, type Watch } from "../../mmu/access.ts";
 import { PAGE_SIZE } from "../../mmu/physmem.ts";
+import { PageWalker, Walk } from "../../mmu/walk.ts";
+import { admit } from "../admit.ts";
 import type { Cpu } from "../cpu.ts";
 import { type EventSink, type Pair, type Range, split } from "./events.ts";
 
@@ -15,6 +17,8 @@ export class RangeWatch implements Watch, AccessObserver {
   readonly frames: Set<number> = new Set();
   /** Where an access is, is known without its running alone. */
   pass = true;
+  /** Its own: the machine's may be in the middle of a walk. */
+  readonly #walker: PageWalker;
   readonly #rip: Pair = { lo: 0, hi: 0 };
   readonly #la: Pair = { lo: 0, hi: 0 };
 
@@ -25,6 +29,8 @@ export class RangeWatch implements Watch, AccessObserver {
     readonly sink: EventSink,
     readonly range: Range,
   ) {
+    this.#walker = new PageWalker(cpu.s, cpu.mmu.mem);
+    admit(this.#walker, cpu.policy);
     const { from, bytes } = range, set = range.physical ? this.frames : this.pages;
     for (let p = Math.floor(from / PAGE_SIZE); p <= Math.floor((from + bytes - 1) / PAGE_SIZE); p++) {
       set.add(p);
@@ -84,12 +90,17 @@ export class RangeWatch implements Watch, AccessObserver {
     this.sink.access(true, source, cpu.hereIcount, split(this.#rip, cpu.hereRip), null, gpa, size, null);
   }
 
+  #translate(la: number): number {
+    const w = this.#walker, found = w.walk(la | 0, Math.floor(la / 0x1_0000_0000) | 0) === Walk.FOUND;
+    return found ? w.page * PAGE_SIZE + ((la | 0) & (PAGE_SIZE - 1)) : -1;
+  }
+
   /** True when bytes at a guest-physical address are in the linear range as it is mapped now. */
   #mapped(gpa: number, size: number): boolean {
     const { from, bytes } = this.range;
     for (let at = from; at < from + bytes;) {
       const n = Math.min(from + bytes - at, PAGE_SIZE - ((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE);
-      const there = this.cpu.mmu.tryTranslate(at);
+      const there = this.#translate(at);
       if (there >= 0 && there < gpa + size && there + n > gpa) return true;
       at += n;
     }
