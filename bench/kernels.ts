@@ -25,8 +25,6 @@ export interface Kernel {
   unit?: string;
   /** Only machines with Xen's hypercalls can run it. */
   xen?: boolean;
-  /** Widths it exists in; left out: both. */
-  bits?: Bits[];
 }
 
 const SSE2 = ["-msse2", "-mfpmath=sse"];

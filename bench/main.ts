@@ -12,7 +12,8 @@ import { compare } from "./compare.ts";
 import { type Bits, type Kernel, KERNELS } from "./kernels.ts";
 import { PEERS } from "./peers.ts";
 import { tables } from "./print.ts";
-import { type KernelResult, summarize } from "./results.ts";
+import { profileKernel, profileTable } from "./profile.ts";
+import { summarize } from "./results.ts";
 import type { TimeBase } from "./statistics.ts";
 import { verdicts } from "./targets.ts";
 
@@ -28,6 +29,7 @@ Usage: deno task bench [OPTION]...
   --runs N         fresh processes per peer and kernel (default: 5)
   --reps N         repetitions of the workload in each; the second half is "warm" (default: 8)
   --clock CLOCK    wall, or cpu: processor time of the machine's process, on a machine with other load (default: wall)
+  --profile        instead of comparing: where Retrovisor's host time goes, for the peers that are Retrovisor
   --json FILE      also write all figures, by both clocks, as JSON ("-": to standard output, instead of tables)
 
 Kernels:
@@ -52,6 +54,7 @@ interface Asked {
   reps: number;
   clock: TimeBase;
   json: string | null;
+  profile: boolean;
 }
 
 /** A command line that makes no sense: one sentence. */
@@ -75,7 +78,7 @@ function count(what: string, text: string): number {
 function parse(args: string[]): Asked | null {
   const o = parseArgs(args, {
     string: ["kernels", "peers", "bits", "paging", "runs", "reps", "clock", "json"],
-    boolean: ["help"],
+    boolean: ["help", "profile"],
     default: {
       kernels: "all",
       peers: DEFAULT_PEERS,
@@ -103,6 +106,7 @@ function parse(args: string[]): Asked | null {
     reps: count("reps", String(o.reps)),
     clock: chosen("clock", String(o.clock), ["wall", "cpu"]),
     json: o.json === undefined ? null : String(o.json),
+    profile: o.profile,
   };
 }
 
@@ -112,19 +116,50 @@ function progress(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
 }
 
-async function measure(asked: Asked): Promise<KernelResult[]> {
-  const directory = Deno.makeTempDirSync({ prefix: "retrovisor-bench-" }), results: KernelResult[] = [];
+/** Runs `each` for every kernel and width asked for, with a folder that is removed at the end. */
+async function forAll<T>(
+  asked: Asked,
+  each: (kernel: Kernel, bits: Bits, directory: string) => Promise<T>,
+): Promise<T[]> {
+  const directory = Deno.makeTempDirSync({ prefix: "retrovisor-bench-" }), results: T[] = [];
   try {
     for (const kernel of asked.kernels) {
-      for (const bits of asked.bits) {
-        results.push(summarize(await compare({ ...asked, kernel, bits, directory, onRun: progress })));
-      }
+      for (const bits of asked.bits) results.push(await each(kernel, bits, directory));
     }
     return results;
   } finally {
     progress("");
     Deno.removeSync(directory, { recursive: true });
   }
+}
+
+/** Where our own peers' time goes. */
+async function profile(asked: Asked): Promise<void> {
+  const runs = await forAll(
+    asked,
+    (kernel, bits, directory) => profileKernel({ ...asked, kernel, bits, directory, onRun: progress }),
+  );
+  if (asked.json !== "-") console.log(profileTable(runs.flat()));
+  if (asked.json !== null) writeJson(asked.json, runs.flat());
+}
+
+/** Speeds of all peers, held against each other and the targets. */
+async function measure(asked: Asked): Promise<void> {
+  const results = await forAll(
+    asked,
+    async (kernel, bits, directory) =>
+      summarize(await compare({ ...asked, kernel, bits, directory, onRun: progress })),
+  );
+  const { clock, runs, reps, paging } = asked, targets = verdicts(results, clock);
+  if (asked.json !== "-") console.log(tables(results, targets, clock));
+  if (asked.json !== null) writeJson(asked.json, { clock, runs, reps, paging, results, targets });
+}
+
+/** Writes JSON to a file, or to standard output for "-". */
+function writeJson(file: string, value: unknown): void {
+  const text = JSON.stringify(value, null, 1);
+  if (file === "-") console.log(text);
+  else Deno.writeTextFileSync(file, text + "\n");
 }
 
 /** Entry point; returns the exit code. */
@@ -135,24 +170,7 @@ export async function main(args: string[]): Promise<number> {
       console.log(HELP);
       return 0;
     }
-    const results = await measure(asked), lines = verdicts(results, asked.clock);
-    const json = JSON.stringify(
-      {
-        clock: asked.clock,
-        runs: asked.runs,
-        reps: asked.reps,
-        paging: asked.paging,
-        results,
-        targets: lines,
-      },
-      null,
-      1,
-    );
-    if (asked.json === "-") console.log(json);
-    else {
-      console.log(tables(results, lines, asked.clock));
-      if (asked.json !== null) Deno.writeTextFileSync(asked.json, json + "\n");
-    }
+    await (asked.profile ? profile(asked) : measure(asked));
     return 0;
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));

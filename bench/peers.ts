@@ -71,6 +71,7 @@ export function unable(peer: Peer, kernel: Kernel, bits: Bits): string | null {
 /**
  * Runs a peer once, in a fresh process.
  * @param recording place of its recording, when it makes or replays one
+ * @param profile file for a V8 profile of the process (peers that are Retrovisor only); null: none
  * @throws Error with one sentence when it fails, or computes for ever
  */
 export async function runPeer(
@@ -79,13 +80,17 @@ export async function runPeer(
   bits: Bits,
   image: string,
   recording: string,
+  profile: string | null = null,
 ): Promise<PeerRun> {
   const [script, ...options] = PEERS[name].command;
   const path = new URL(script, import.meta.url).pathname;
-  const xen = kernel.xen ? ["--xen"] : [];
+  const xen = kernel.xen ? ["--xen"] : [], cut = (profile ?? "").lastIndexOf("/");
+  const flags = profile === null
+    ? []
+    : [`--cpu-prof-dir=${profile.slice(0, cut)}`, `--cpu-prof-name=${profile.slice(cut + 1)}`];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "-A", "--no-check", path, image, String(bits)],
+      ...["run", "-A", "--no-check", ...flags, path, image, String(bits)],
       ...options.map((o) => o.replace("RECORDING", recording)),
       ...xen,
     ],

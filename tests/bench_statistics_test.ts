@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type PeerRun, Stopwatch } from "../bench/peer.ts";
+import { timeShares } from "../bench/profile.ts";
 import { geometricMean, median, medianSpeeds, recordingCost, speedsOf } from "../bench/statistics.ts";
 
 /** A run whose repetitions of a million instructions took so many milliseconds. */
@@ -53,4 +54,32 @@ Deno.test("recording cost is its part of the recorded run's time", () => {
   );
   assert(Math.abs(cost.warm - 0.2) < 1e-9);
   assert(Math.abs(cost.run - 0.05) < 1e-9);
+});
+
+Deno.test("a profile's time goes to the innermost frame that has an area, idleness aside", () => {
+  const frame = (id: number, url: string, children: number[] = [], functionName = "f") => ({
+    id,
+    callFrame: { functionName, url },
+    children,
+  });
+  const { ms, shares } = timeShares({
+    nodes: [
+      frame(1, "", [2, 3, 7, 8], "(root)"),
+      frame(2, "", [], "(idle)"),
+      frame(3, "file:///x/core/cpu/cpu.ts", [4, 5, 6]),
+      frame(4, "wasm://wasm/interpreter-1234"),
+      frame(5, "file:///x/core/cpu/jit/jit.ts", [9]),
+      frame(6, "file:///x/core/mmu/walk.ts"),
+      frame(7, "file:///x/traces/file.ts", [10]),
+      frame(8, "", [], "(garbage collector)"),
+      frame(9, "file:///x/core/cpu/semantics/move.ts"),
+      frame(10, "ext:fs", [], "op_write"),
+    ],
+    samples: [2, 3, 4, 9, 6, 10, 8, 1],
+    timeDeltas: [5000, 1000, 2000, 1000, 1000, 2000, 1000, 2000],
+  });
+  assertEquals(ms, 10);
+  assertEquals([shares.interpreter, shares.compiling, shares["page walks"]], [0.2, 0.1, 0.1]);
+  assertEquals([shares["processor in TypeScript"], shares.recording], [0.1, 0.2]);
+  assertEquals([shares["garbage collection"], shares.other, shares["compiled code"]], [0.1, 0.2, 0]);
 });

@@ -55,6 +55,7 @@ export function buildInterpreter(
   variant: Variant = PLAIN,
 ): Built & { bytes: Uint8Array } {
   const m = new ModuleBuilder();
+  m.name = "interpreter";
   m.memoryPages = [RAM >>> 16, 65536];
   const rt = buildRuntime(m);
   variant.prepare?.(m, rt);

@@ -77,6 +77,8 @@ export class ModuleBuilder {
   readonly #imports: { module: string; name: string; type: number }[] = [];
   readonly #funcs: { type: number; body: FuncBody }[] = [];
   readonly #exports: { name: string; func: number }[] = [];
+  /** What profilers and stack traces call the module; "": nothing. */
+  name = "";
   /** Functions of the table, in order; set before `encode`. */
   tableFuncs: number[] = [];
   /** Further table entries, filled with the first function, for functions of other modules. The table is exported. */
@@ -182,6 +184,7 @@ export class ModuleBuilder {
       c.u32(this.#funcs.length);
       for (const f of this.#funcs) f.body.encode(c);
     });
+    if (this.name !== "") this.#encodeName(section);
     return out.view().slice();
   }
 
@@ -197,6 +200,18 @@ export class ModuleBuilder {
         c.u32(f.index);
         f.body.encodeHints(c);
       }
+    });
+  }
+
+  /** Custom section "name", subsection 0: the module's name. */
+  #encodeName(section: (id: number, fill: (c: Code) => void) => void): void {
+    const name = new Code();
+    name.name(this.name);
+    section(0, (c) => {
+      c.name("name");
+      c.u8(0);
+      c.u32(name.length);
+      c.append(name);
     });
   }
 

@@ -154,6 +154,7 @@ export function compileRegion(
   code64: boolean,
 ): Uint8Array {
   const m = new ModuleBuilder(), memoryPages = s.u8.length / 65536;
+  m.name = "compiled";
   m.memoryPages = [memoryPages, memoryPages];
   m.tableType = m.type([I32, I32], []);
   m.importTable = tableSize;
