@@ -5,7 +5,7 @@
  */
 import { GdbServer } from "../replay/gdb/listener.ts";
 import { openForDebugging } from "../replay/gdb/open.ts";
-import type { Architecture } from "../replay/gdb/registers.ts";
+import { type Architecture, ARCHITECTURES } from "../replay/gdb/registers.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { note } from "./io.ts";
 import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
@@ -24,7 +24,7 @@ export const debugVerb: Verb = {
       value: "HOST:PORT",
       help: `Where gdb connects (default ${DEFAULT_PLACE}; port 0: any).`,
     },
-    { name: "arch", value: "ARCH", help: "i386 or x86-64 (default: by the kernel)." },
+    { name: "arch", value: "ARCH", help: "i8086, i386 or x86-64 (default: by the guest)." },
   ],
   notes: `
 Then, in gdb: \`target remote :1234\`. \`monitor help\` lists what can be asked beyond gdb's own commands. One client at
@@ -40,8 +40,8 @@ async function debugTrace(given: Given): Promise<number> {
   const path = tracePath(given, "debug");
   limitArgs(given, "debug", 1);
   const { hostname, port } = place(given.values.listen ?? DEFAULT_PLACE), { arch } = given.values;
-  if (arch !== undefined && arch !== "i386" && arch !== "x86-64") {
-    throw new UsageError(`There is no architecture "${arch}": say i386 or x86-64.`);
+  if (arch !== undefined && !ARCHITECTURES.some((a) => a === arch)) {
+    throw new UsageError(`There is no architecture "${arch}": say ${ARCHITECTURES.join(" or ")}.`);
   }
   const bundle = openBundle(path);
   try {

@@ -1,45 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { demoImage } from "../guests/demo/image.ts";
-import { GdbServer } from "../replay/gdb/listener.ts";
+import { runGdb, whens } from "./debug_client.ts";
 import { open, recordDemo } from "./debug_fixture.ts";
 import { hasProgram } from "./programs.ts";
 
-/**
- * Runs gdb with a script against a recording of the demo guest.
- * @param file gdb is given the guest's ELF file
- * @returns what it printed
- */
+/** Runs gdb with a script against a recording of the demo guest. @param file gdb is given the guest's ELF file */
 async function gdb(lines: string[], file = true): Promise<string> {
-  const { store } = await recordDemo(), o = open(store);
-  const server = new GdbServer(o.traveler, o.target, "127.0.0.1", 0);
-  const serving = server.serve(), folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeFile(`${folder}/demo.elf`, demoImage());
-    const script = [
-      "set pagination off",
-      "set confirm off",
-      `target remote 127.0.0.1:${server.port}`,
-      ...lines,
-    ];
-    await Deno.writeTextFile(`${folder}/script`, script.join("\n") + "\n");
-    const { code, stdout, stderr } = await new Deno.Command("gdb", {
-      args: ["-nx", "-q", "-batch", "-x", `${folder}/script`, ...(file ? [`${folder}/demo.elf`] : [])],
-      stdin: "null",
-      signal: AbortSignal.timeout(120_000),
-    }).output();
-    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    assertEquals(code, 0, said);
-    return said;
-  } finally {
-    server.close();
-    await serving;
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** The icounts that `monitor when` printed. */
-function whens(said: string): number[] {
-  return [...said.matchAll(/^icount (\d+) of/gm)].map((m) => Number(m[1]));
+  const { store } = await recordDemo();
+  return await runGdb(open(store), lines, file ? demoImage() : undefined);
 }
 
 const ignore = !hasProgram("gdb");
@@ -85,7 +53,6 @@ Deno.test({
   fn: async () => {
     const said = await gdb([
       "monitor seek 30000000",
-      "maintenance flush register-cache",
       "watch *(long*)0x10ee70",
       "reverse-continue",
       "monitor when",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { kernelImage } from "../../core/boot/kernel_image.ts";
 import { createMachine, type RetrovisorMachine } from "../../core/machine.ts";
 import { TraceError } from "../../traces/errors.ts";
 import type { Bundle } from "../../traces/bundle.ts";
@@ -14,7 +15,7 @@ import { Target } from "./target.ts";
 
 /**
  * A traveler through a recording, at its beginning, and its machine as a target.
- * @param arch what gdb takes the processor for; left out: by the kernel, 32-bit ELF files are i386
+ * @param arch what gdb takes the processor for; left out: by the guest
  * @throws TraceError, GuestError, Divergence
  */
 export function openForDebugging(
@@ -35,9 +36,10 @@ export function openForDebugging(
   return { traveler, target: new Target(made[0], as, symbolElf(bundle, as)) };
 }
 
-/** By the kernel image: class 1 in an ELF header is 32-bit. */
+/** A BIOS begins in real mode; else by the kernel's ELF file, which may be inside a bzImage. */
 function architectureOf(bundle: Bundle): Architecture {
-  const kernel = bundle.images().find((i) => i.role === "kernel")?.bytes;
-  const elf32 = kernel !== undefined && kernel[0] === 0x7f && kernel[1] === 0x45 && kernel[4] === 1;
-  return elf32 ? "i386" : "x86-64";
+  if (bundle.manifest.config.type === "bios") return "i8086";
+  const image = bundle.images().find((i) => i.role === "kernel");
+  const kernel = image === undefined ? null : kernelImage(image.name, image.bytes);
+  return kernel?.elf.bits === 32 ? "i386" : "x86-64";
 }

@@ -9,7 +9,10 @@ import { type CpuState, Seg } from "../../core/cpu/state.ts";
 import * as L from "../../core/layout.ts";
 
 /** What gdb takes the processor for. */
-export type Architecture = "i386" | "x86-64";
+export type Architecture = "i8086" | "i386" | "x86-64";
+
+/** All of them; 16-bit code has the registers of 32-bit code, and is disassembled as what it is. */
+export const ARCHITECTURES: readonly Architecture[] = ["i8086", "i386", "x86-64"];
 
 /** One register. */
 export interface Register {
@@ -231,7 +234,7 @@ export function describeTarget(arch: Architecture): { registers: Register[]; xml
     );
     return `<feature name="${f.name}">${f.types}${regs.join("\n")}</feature>\n`;
   });
-  const architecture = arch === "x86-64" ? "i386:x86-64" : "i386";
+  const architecture = arch === "x86-64" ? "i386:x86-64" : arch;
   const xml = `<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n<target version="1.0">` +
     `<architecture>${architecture}</architecture>\n${body.join("")}</target>\n`;
   return { registers: all.flatMap((f) => f.registers), xml };

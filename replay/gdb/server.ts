@@ -236,7 +236,7 @@ export class GdbSession {
         );
       case "watchpoint": {
         const name = { 2: "watch", 3: "rwatch", 4: "awatch" }[a.hit.point.kind] ?? "watch";
-        const address = BigInt.asUintN(this.target.arch === "i386" ? 32 : 64, BigInt(a.hit.point.address));
+        const address = BigInt.asUintN(this.target.arch === "x86-64" ? 64 : 32, BigInt(a.hit.point.address));
         return this.#signal(5, `${name}:${address.toString(16)};`);
       }
       case "begin":

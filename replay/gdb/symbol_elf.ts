@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { kernelImage } from "../../core/boot/kernel_image.ts";
 import { RowCursor } from "../../traces/cursor.ts";
 import type { Bundle } from "../../traces/bundle.ts";
 import type { Architecture } from "./registers.ts";
@@ -13,19 +14,49 @@ interface Symbol {
   start: bigint;
   size: bigint;
   name: string;
+  code: boolean;
 }
 
 /** Symbols further apart than this are in sections of their own. */
 const GAP = 64n << 20n;
 /** Most symbols: Linux has some 200,000. */
 const SYMBOLS_MAX = 1 << 20;
-const PROGBITS_LESS = 8, SYMTAB = 2, STRTAB = 3, ALLOC_EXEC = 6n, GLOBAL_FUNC = 0x12;
+const PROGBITS_LESS = 8, SYMTAB = 2, STRTAB = 3;
+const ALLOC_EXEC = 6n, ALLOC_WRITE = 3n, GLOBAL_FUNC = 0x12, GLOBAL_OBJECT = 0x11;
+/** Most sections: symbols of data are left out when they would need more. */
+const SECTIONS_MAX = 1000;
 
 /** An ELF file's bytes; null when the recording has no symbols. */
 export function symbolElf(bundle: Bundle, arch: Architecture): Uint8Array | null {
-  const symbols = readSymbols(bundle);
-  if (symbols.length === 0) return null;
-  return new Writer(arch === "x86-64").file(symbols);
+  const code = readSymbols(bundle);
+  if (code.length === 0) return null;
+  const all = [...code, ...dataSymbols(bundle, code)].sort(byStart);
+  const sections = all.filter((s, i) => s.code !== all[i - 1]?.code).length;
+  return new Writer(arch === "x86-64").file(sections > SECTIONS_MAX ? code : all);
+}
+
+function byStart(x: Symbol, y: Symbol): number {
+  return x.start < y.start ? -1 : x.start > y.start ? 1 : 0;
+}
+
+/**
+ * Variables, from the table that a Linux kernel carries of itself. Table `symbols` has code only, which tells how far
+ * the kernel has moved.
+ */
+function dataSymbols(bundle: Bundle, code: readonly Symbol[]): Symbol[] {
+  const image = bundle.images().find((i) => i.role === "kernel");
+  const kernel = image === undefined ? null : kernelImage(image.name, image.bytes);
+  const listed = kernel?.kallsyms?.symbols ?? [];
+  const linked = new Map(listed.filter((s) => /[tT]/.test(s.type)).map((s) => [s.name, s.address]));
+  const known = code.find((s) => linked.has(s.name));
+  if (kernel === null || known === undefined) return [];
+  const slide = known.start - linked.get(known.name)!;
+  return listed.filter((s) => !s.absolute && /[bBdDrRvV]/.test(s.type)).slice(0, SYMBOLS_MAX).map((s) => ({
+    start: BigInt.asUintN(kernel.elf.bits, s.address + slide),
+    size: 0n,
+    name: s.name,
+    code: false,
+  }));
 }
 
 function readSymbols(bundle: Bundle): Symbol[] {
@@ -37,9 +68,10 @@ function readSymbols(bundle: Bundle): Symbol[] {
       start: b.bigint("start", row) ?? 0n,
       size: b.bigint("size", row) ?? 0n,
       name: b.text("name", row) ?? "",
+      code: true,
     });
   }
-  return out.sort((x, y) => x.start < y.start ? -1 : x.start > y.start ? 1 : 0);
+  return out.sort(byStart);
 }
 
 /** One section header. */
@@ -117,15 +149,16 @@ class Writer {
   /** Puts a symbol into the section that ends before it, or into a new one. @returns the section's number */
   #place(text: Section[], s: Symbol): number {
     const last = text.at(-1), end = s.start + (s.size === 0n ? 1n : s.size);
-    if (last !== undefined && s.start - (last.address + last.size) < GAP) {
+    const flags = s.code ? ALLOC_EXEC : ALLOC_WRITE;
+    if (last !== undefined && last.flags === flags && s.start - (last.address + last.size) < GAP) {
       if (end > last.address + last.size) last.size = end - last.address;
       return text.length;
     }
-    const name = text.length === 0 ? ".text" : `.text.${text.length}`;
+    const kind = s.code ? ".text" : ".data", name = text.length === 0 ? kind : `${kind}.${text.length}`;
     text.push({
       name,
       type: PROGBITS_LESS,
-      flags: ALLOC_EXEC,
+      flags,
       address: s.start,
       offset: 0,
       size: end - s.start,
@@ -159,7 +192,7 @@ class Writer {
   #symbol(v: DataView, at: number, name: number, s: Symbol, section: number): void {
     v.setUint32(at, name, true);
     const kind = at + (this.wide ? 4 : 12);
-    v.setUint8(kind, GLOBAL_FUNC);
+    v.setUint8(kind, s.code ? GLOBAL_FUNC : GLOBAL_OBJECT);
     v.setUint16(kind + 2, section, true);
     this.#word(v, this.#word(v, at + (this.wide ? 8 : 4), s.start), s.size);
   }
