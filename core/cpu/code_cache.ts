@@ -66,7 +66,7 @@ export class CodeCache {
   /** How often a block runs before `Leave.HOT` asks for it to be compiled; 0: never. */
   threshold = 0;
   /** Told of the handler of each block that is dropped, and when all are. */
-  onKill: ((handler: number) => void) | null = null;
+  onKill: ((rec: number, handler: number) => void) | null = null;
   onClear: (() => void) | null = null;
   /** Linear addresses at which blocks end, for a debugger; null: none. */
   splits: ReadonlySet<number> | null = null;
@@ -185,11 +185,33 @@ export class CodeCache {
     return this.#view.getUint16(rec + REC.FORM, true);
   }
 
+  /** A block that was compiled is interpreted, and counted, again. */
+  restore(first: number): void {
+    const v = this.#view, own = v.getUint16(first - 8, true);
+    v.setUint32(first - 8, own | Math.min(this.threshold, 0xffff) << 16, true);
+    v.setUint16(first + REC.HANDLER, this.#profile, true);
+  }
+
+  /** Blocks in the page and mode that `locate` found, the hottest first. */
+  nearby(): number[] {
+    const here = this.#pageOf;
+    if (here === null) return [];
+    const found: number[] = [], { i32 } = this.s;
+    for (const [key, list] of here.page.blocks) {
+      if (Math.floor(key / PAGE_SIZE) !== here.mode) continue;
+      for (const rec of list) {
+        const lo = i32[(rec + REC.RIP_LO) >> 2], hi = i32[(rec + REC.RIP_HI) >> 2];
+        if (hi === here.ripHi && lo >>> 12 === here.ripLo >>> 12) found.push(rec);
+      }
+    }
+    return found.sort((a, b) => Math.min(this.heat(b), 0xffff) - Math.min(this.heat(a), 0xffff) || a - b);
+  }
+
   /**
-   * Record of the decoded block at a RIP in the mode of the block at `from`; 0 when none is known. In another page only
-   * what the jump cache knows counts: its mapping holds now.
+   * Record of the decoded block at a RIP near where `locate` was; 0 when none is known. In another page only what the jump
+   * cache knows counts: its mapping holds now.
    */
-  find(_from: number, ripLo: number, ripHi: number): number {
+  find(ripLo: number, ripHi: number): number {
     const { i32 } = this.s, here = this.#pageOf;
     if (here === null) return 0;
     const inPage = ripHi === here.ripHi && ripLo >>> 12 === here.ripLo >>> 12;
@@ -372,7 +394,7 @@ export class CodeCache {
 
   /** Makes a block that others may jump to look itself up again. */
   #kill(rec: number): void {
-    this.onKill?.(this.#view.getUint16(rec + REC.HANDLER, true));
+    this.onKill?.(rec, this.#view.getUint16(rec + REC.HANDLER, true));
     this.#view.setUint16(rec + REC.HANDLER, this.#stale, true);
     this.#view.setUint32(rec - 4, 0, true);
   }

@@ -99,7 +99,7 @@ export class Cpu implements Core {
     this.code = new CodeCache(this.s, this.mmu, decoder, this.#interp.handlers, this.#interp.fused);
     this.code.threshold = this.#threshold = threshold;
     this.jit = threshold > 0 ? new Jit(this.s, this.#interp, mem.memory, this.code) : null;
-    this.code.onKill = (handler) => this.jit?.release(handler);
+    this.code.onKill = (rec, handler) => this.jit?.release(rec, handler);
     this.code.onClear = () => this.jit?.reset();
     mem.onRemap = () => this.mmu.flushAll();
   }
@@ -340,7 +340,7 @@ export class Cpu implements Core {
       return this.code.recount(rec);
     }
     this.code.locate(this.s.rip);
-    if (!this.jit!.compile(rec, this.s.code64)) this.code.uncount(rec);
+    if (!this.jit!.compile(rec)) this.code.uncount(rec);
   }
 
   #ripOf(rec: number): number {

@@ -108,7 +108,7 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     e.setState(32, L.BUDGET, X.add(bud, X.load(32, X.sub(rec, X.c32(4)))));
   });
   rt.left = def([I32, I32], [], (e, [rec, bud]) => {
-    e.unlikely(X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY)), () => e.dispatch(rec, bud, X.load(32, rec)));
+    e.unlikely(X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY)), () => e.dispatch(rec, bud, X.load(16, rec)));
   });
   rt.goto = def([I64, I32, I32], [], defineGoto(rt));
   rt.segLinear = def(

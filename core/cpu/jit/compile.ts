@@ -17,13 +17,9 @@ import { compilable } from "./compilable.ts";
 import { FlagsAt, type Pending } from "./emit_flags.ts";
 import { JitEmit } from "./emit_jit.ts";
 import { flagForms } from "./flag_liveness.ts";
-import { type RegionBlock, RETURN } from "./region.ts";
-import { type Edge, planScopes } from "./scopes.ts";
+import { type Plan, planRegion } from "./plan.ts";
+import type { RegionBlock } from "./region.ts";
 
-/** RIP of a record. */
-function ripOf(s: CpuState, rec: number): X.Expr {
-  return X.c64w(s.view.getInt32(rec + REC.RIP_LO, true), s.view.getInt32(rec + REC.RIP_HI, true));
-}
 /** True when two blocks lie in one page: whoever executes the one may go on to the other. */
 function samePage(s: CpuState, a: RegionBlock, b: RegionBlock): boolean {
   const page = (r: number) => s.u32[(r + REC.RIP_LO) >> 2] >>> 12,
@@ -35,33 +31,29 @@ function samePage(s: CpuState, a: RegionBlock, b: RegionBlock): boolean {
 class RegionCompiler {
   readonly #labels: { at: number; loop: boolean; label: number }[] = [];
   readonly #flagsAt: number[];
-  /** Pending flags that a block inherits: it has one predecessor. */
+  /** Pending flags that a block inherits: there is one way to it. */
   readonly #inherited = new Map<RegionBlock, Pending | null>();
-  readonly #predecessors = new Map<RegionBlock, number>();
 
-  constructor(readonly e: JitEmit, readonly blocks: readonly RegionBlock[], readonly code64: boolean) {
-    this.#flagsAt = flagForms(e.s, blocks);
+  constructor(
+    readonly e: JitEmit,
+    readonly blocks: readonly RegionBlock[],
+    readonly plan: Plan,
+    readonly code64: boolean,
+  ) {
+    this.#flagsAt = flagForms(e.s, blocks, plan);
   }
 
-  /** Emits all blocks with their scopes. */
-  emit(): void {
-    const { e, blocks } = this, n = blocks.length;
-    const edges: (Edge & { slot: number })[] = [];
-    for (const b of blocks) {
-      for (const x of b.edges) edges.push({ from: b.position, to: x.to.position, slot: x.slot });
-    }
-    const scopes = planScopes(n, edges);
-    const internal = new Map<string, RegionBlock>();
-    for (const x of edges) {
-      if (scopes.leaving.has(x)) continue;
-      const to = blocks[x.to];
-      internal.set(`${x.from}:${x.slot}`, to);
-      this.#predecessors.set(to, (this.#predecessors.get(to) ?? (x.to === 0 ? 1 : 0)) + 1);
-    }
+  /** Emits the dispatcher and all blocks with their scopes. */
+  emit(handler: number): void {
+    const { e, blocks, plan } = this, n = blocks.length + 1;
     for (let p = 0; p < n; p++) {
-      this.#closeBefore(p, scopes.loopEnd);
-      this.#openAt(p, n, scopes.loopEnd, scopes.blockStart);
-      this.#block(blocks[p], (slot) => internal.get(`${p}:${slot}`) ?? null);
+      this.#closeBefore(p, plan.scopes.loopEnd);
+      this.#openAt(p, n, plan.scopes.loopEnd, plan.scopes.blockStart);
+      if (p > 0) this.#block(blocks[p - 1]);
+      else {
+        e.startFlags(this.#flagsAt[0]);
+        e.dispatcher(handler, plan.entries.map((b) => this.#label(b.position, false)));
+      }
     }
     while (this.#labels.length) this.#close();
     e.body.code.u8(0x00); // unreachable: every block ends in a branch or leaves
@@ -88,20 +80,20 @@ class RegionCompiler {
     for (let t = loopEnd[p]; t > p; t--) if (blockStart[t] === p) open(t, false);
   }
 
-  #block(b: RegionBlock, internal: (slot: number) => RegionBlock | null): void {
+  #block(b: RegionBlock): void {
     const { e } = this, inherited = this.#inherited.get(b);
     e.startFlags(inherited === undefined ? this.#flagsAt[b.position] : FlagsAt.HOT);
     if (inherited) e.flags = inherited;
     const link = (slot: number, rip: X.Expr) => {
-      const to = internal(slot);
-      if (to) this.#guarded(b, to);
+      const key = `${b.position}:${slot}`, to = this.plan.direct.get(key) ?? this.plan.dispatched.get(key);
+      if (to) this.#guarded(b, to, this.plan.direct.has(key));
       if (!to || !samePage(e.s, b, to)) e.leaveLinked(slot, rip);
     };
-    const back = internal(RETURN);
     e.onLink = link;
-    e.onJump = back
-      ? (target) => e.fork(X.eq(target, ripOf(e.s, back.rec)), () => this.#guarded(b, back), true)
-      : null;
+    e.onJump = (target) => {
+      e.passFlags(this.#flagsAt[0]);
+      e.dispatchTo(target, this.#label(0, true));
+    };
     for (let i = 0; i < b.count; i++) {
       const f = b.forms[i];
       e.at(b.rec + i * REC_SIZE);
@@ -119,49 +111,68 @@ class RegionCompiler {
   }
 
   /** Branches to a block; when it lies in another page, only while its translation holds. */
-  #guarded(from: RegionBlock, to: RegionBlock): void {
+  #guarded(from: RegionBlock, to: RegionBlock, direct: boolean): void {
     const { e } = this;
-    if (samePage(e.s, from, to)) return this.#edge(from, to);
+    if (samePage(e.s, from, to)) return this.#edge(to, direct);
     const mode = e.s.i32[L.MODE >> 2];
-    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(from, to), true);
+    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(to, direct), true);
   }
 
-  /** Pays for a block of the region and branches to it. */
-  #edge(from: RegionBlock, to: RegionBlock): void {
-    const { e } = this;
+  /** Pays for a block of the region and goes to it. */
+  #edge(to: RegionBlock, direct: boolean): void {
+    const { e, plan } = this;
     e.set(e.bud, X.sub(e.bud, X.c32(to.count)));
     e.unlikely(X.ltS(e.bud, X.c32(0)), () => e.leaveForBudget(to.rec));
-    const at = this.#flagsAt[to.position], p = e.flags;
-    if (at !== FlagsAt.DEAD && p?.kind !== "carried" && this.#predecessors.get(to) === 1) {
+    const at = this.#flagsAt[direct ? to.position : 0], p = e.flags;
+    if (direct && at !== FlagsAt.DEAD && p?.kind !== "carried" && plan.ways.get(to) === 1) {
       this.#inherited.set(to, p);
     } else e.passFlags(at);
-    this.#go(from, to);
+    if (direct) e.goTo(this.#labelOf(to));
+    else e.dispatchIndex(plan.entries.indexOf(to), this.#label(0, true));
     e.flags = p;
   }
 
-  #go(from: RegionBlock, to: RegionBlock): void {
-    const loop = to.position <= from.position;
-    for (const l of this.#labels) if (l.at === to.position && l.loop === loop) return this.e.goTo(l.label);
-    throw new Error("Cannot compile a region: an edge has no scope");
+  /** The innermost open scope for a block: its loop inside the loop, else its start. */
+  #labelOf(to: RegionBlock): number {
+    const open = this.#labels.some((l) => l.loop && l.at === to.position);
+    return this.#label(to.position, open);
+  }
+  #label(at: number, loop: boolean): number {
+    const found = this.#labels.find((l) => l.at === at && l.loop === loop);
+    if (found === undefined) throw new Error("Cannot compile a region: an edge has no scope");
+    return found.label;
   }
 }
 
-/** Compiles a region to a module with one exported function "f". */
+/** A compiled region. */
+export interface CompiledRegion {
+  /** A module with one exported function "f". */
+  bytes: Uint8Array;
+  /** Records of the blocks that can be entered; "f" finds each's index in the second half-word of its header. */
+  entries: number[];
+}
+
+/**
+ * Compiles a region.
+ * @param handler index of the function in the table
+ * @param required records of blocks that must be enterable
+ */
 export function compileRegion(
   s: CpuState,
   blocks: readonly RegionBlock[],
   tableSize: number,
-  code64: boolean,
-): Uint8Array {
-  const m = new ModuleBuilder(), memoryPages = s.u8.length / 65536;
+  handler: number,
+  required: ReadonlySet<number>,
+): CompiledRegion {
+  const m = new ModuleBuilder(), memoryPages = s.u8.length / 65536, { code64 } = s;
   m.name = "compiled";
   m.memoryPages = [memoryPages, memoryPages];
   m.tableType = m.type([I32, I32], []);
   m.importTable = tableSize;
-  const rt = importRuntime(m);
+  const rt = importRuntime(m), plan = planRegion(blocks, required);
   const e = new JitEmit(rt, s, new ColdPaths(m, rt), code64);
-  new RegionCompiler(e, blocks, code64).emit();
+  new RegionCompiler(e, blocks, plan, code64).emit(handler);
   e.finish();
   m.export("f", m.func([I32, I32], [], e.body));
-  return m.encode();
+  return { bytes: m.encode(), entries: plan.entries.map((b) => b.rec) };
 }

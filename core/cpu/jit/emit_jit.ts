@@ -6,17 +6,33 @@
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import * as L from "../../layout.ts";
+import { I32, I64 } from "../../wasm/module.ts";
 import { jumpCacheOffset } from "../code_cache.ts";
+import { P_REC } from "../emit.ts";
 import { REC } from "../insn.ts";
 import { FlagEmit } from "./emit_flags.ts";
+
+/** Where a block's header has its index among a region's entries, from its first record (16 bits). */
+export const ENTRY_INDEX = -6;
 
 /** Emits one region. */
 export class JitEmit extends FlagEmit {
   #jumpCache: Expr | null = null;
   /** What `jumpLinked` does here. */
   onLink: (slot: number, rip: Expr) => void = () => {};
-  /** What `jumpTo` does first, with the target in a local. */
-  onJump: ((target: Expr) => void) | null = null;
+  /** What `jumpTo` does, with the target in a local. */
+  onJump: (target: Expr) => void = () => {};
+  /** Which entry the dispatcher goes to; when `#sought` is 1, the one for RIP `#target`. */
+  readonly #entry: Expr;
+  readonly #sought: Expr;
+  readonly #target: Expr;
+
+  constructor(...args: ConstructorParameters<typeof FlagEmit>) {
+    super(...args);
+    this.#entry = this.startingWith(X.load(16, X.add(X.local(I32, P_REC), X.c32(ENTRY_INDEX))));
+    this.#sought = this.fresh(I32);
+    this.#target = this.fresh(I64);
+  }
 
   override if(cond: Expr, then: () => void, otherwise?: () => void): void {
     if (cond.op === 0x41) return super.if(cond, then, otherwise);
@@ -40,10 +56,7 @@ export class JitEmit extends FlagEmit {
     super.leave(reason);
   }
   override jumpTo(rip: Expr): void {
-    const target = this.let(rip);
-    this.onJump?.(target);
-    this.spill();
-    super.jumpTo(target);
+    this.onJump(this.let(rip));
   }
   override jumpLinked(slot: number, rip: Expr): void {
     this.onLink(slot, rip);
@@ -60,8 +73,7 @@ export class JitEmit extends FlagEmit {
   stillThere(rec: number, count: number, mode: number): Expr {
     const lo = this.s.view.getInt32(rec + REC.RIP_LO, true),
       hi = this.s.view.getInt32(rec + REC.RIP_HI, true);
-    this.#jumpCache ??= this.startingWith(X.load(32, X.c32(0), L.JC_BASE));
-    const at = jumpCacheOffset(lo, hi), jc = this.#jumpCache;
+    const at = jumpCacheOffset(lo, hi), jc = this.#jumpCacheBase();
     const entry = X.and(
       X.eq(X.load(64, jc, at), X.c64w(lo, hi)),
       X.eq(X.load(64, jc, at + 8), X.c64w(rec, mode)),
@@ -77,6 +89,61 @@ export class JitEmit extends FlagEmit {
   interpret(handler: number): void {
     this.spill();
     this.continueAs(X.c32(handler));
+  }
+
+  // ---- the dispatcher ----
+
+  /** Goes to the block at a RIP if it is an entry of the region, else leaves. */
+  dispatchTo(target: Expr, dispatcher: number): void {
+    this.set(this.#target, target);
+    this.set(this.#sought, X.c32(1));
+    this.goTo(dispatcher);
+  }
+  /** Goes to an entry, which is paid for. */
+  dispatchIndex(index: number, dispatcher: number): void {
+    this.set(this.#entry, X.c32(index));
+    this.set(this.#sought, X.c32(0));
+    this.goTo(dispatcher);
+  }
+  /**
+   * The dispatcher: branches to an entry.
+   * @param handler index of the region's function in the table: records of its entries have it
+   */
+  dispatcher(handler: number, labels: number[]): void {
+    this.rawIf(this.#sought, () => {
+      this.block((found) => {
+        this.block((miss) => this.#seek(handler, miss, found));
+        this.spill();
+        super.jumpTo(this.#target);
+      });
+    });
+    const { code } = this.body;
+    this.push(this.#entry);
+    code.u8(0x0e); // br_table
+    code.u32(labels.length - 1);
+    for (const label of labels) code.u32(this.depth - label);
+  }
+  #seek(handler: number, miss: (cond: Expr) => void, found: () => void): void {
+    const rip = this.#target, mode = this.s.i32[L.MODE >> 2];
+    const hash = X.and(
+      X.xor(X.wrap(rip), X.wrap(X.shrU(rip, X.c64(12)))),
+      X.c32(L.JUMP_CACHE_ENTRIES - 1),
+    );
+    const at = this.let(X.add(X.shl(hash, X.c32(4)), this.#jumpCacheBase()));
+    miss(X.ne(X.load(64, at), rip));
+    miss(X.ne(X.load(32, at, 12), X.c32(mode)));
+    const rec = this.let(X.load(32, at, 8));
+    miss(X.ne(X.load(16, rec, REC.HANDLER), X.c32(handler)));
+    this.set(this.bud, X.sub(this.bud, X.load(32, X.sub(rec, X.c32(4)))));
+    this.unlikely(X.ltS(this.bud, X.c32(0)), () => {
+      this.spill();
+      this.tailCall(this.rt.outOfBudget, rec, this.bud);
+    });
+    this.set(this.#entry, X.load(16, X.add(rec, X.c32(ENTRY_INDEX))));
+    found();
+  }
+  #jumpCacheBase(): Expr {
+    return this.#jumpCache ??= this.startingWith(X.load(32, X.c32(0), L.JC_BASE));
   }
 
   // ---- scopes of the region ----

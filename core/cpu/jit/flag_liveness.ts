@@ -7,6 +7,7 @@ import type { Form } from "../form.ts";
 import { REC, REC_SIZE } from "../insn.ts";
 import type { CpuState } from "../state.ts";
 import { FlagsAt } from "./emit_flags.ts";
+import type { Plan } from "./plan.ts";
 import type { RegionBlock } from "./region.ts";
 
 /** Instructions that set all flags and read none. */
@@ -48,19 +49,26 @@ function exits(b: RegionBlock): number {
   return b.forms[b.count - 1].name === "jcc" ? 2 : 1;
 }
 
-/** The form (`FlagsAt`) in which flags come to each block. */
-export function flagForms(s: CpuState, blocks: readonly RegionBlock[]): number[] {
+/** The form (`FlagsAt`) in which flags come to each block by its position; at 0 the dispatcher. */
+export function flagForms(s: CpuState, blocks: readonly RegionBlock[], plan: Plan): number[] {
   const own = blocks.map((b) => wants(s, b));
-  const forms: number[] = own.map((w) => w.form ?? (w.left ? FlagsAt.COLD : FlagsAt.DEAD));
-  for (let changed = true; changed;) {
+  const forms: number[] = [FlagsAt.COLD, ...own.map((w) => w.form ?? (w.left ? FlagsAt.COLD : FlagsAt.DEAD))];
+  let changed = true;
+  const raise = (p: number, form: number): void => {
+    if (form <= forms[p]) return;
+    forms[p] = form;
+    changed = true;
+  };
+  while (changed) {
     changed = false;
-    for (let p = blocks.length - 1; p >= 0; p--) {
-      if (own[p].form !== null) continue;
-      const b = blocks[p], after = b.edges.map((x) => forms[x.to.position]);
-      const form = Math.max(forms[p], after.length < exits(b) ? FlagsAt.COLD : FlagsAt.DEAD, ...after);
-      if (form === forms[p]) continue;
-      forms[p] = form;
-      changed = true;
+    for (const b of plan.entries) raise(0, forms[b.position]);
+    // Finished words are not carried: then every entry takes them.
+    if (forms[0] === FlagsAt.HOT) { for (const b of plan.entries) raise(b.position, FlagsAt.HOT); }
+    for (let i = blocks.length - 1; i >= 0; i--) {
+      if (own[i].form !== null) continue;
+      const b = blocks[i], inside = b.edges.filter((x) => plan.direct.has(`${b.position}:${x.slot}`));
+      for (const x of inside) raise(b.position, forms[x.to.position]);
+      if (inside.length < exits(b)) raise(b.position, forms[0]);
     }
   }
   return forms;

@@ -1,5 +1,6 @@
 /**
- * What is compiled together: the blocks reachable from a hot one by direct branches, calls followed into and back.
+ * What is compiled together: the blocks of a hot one's page that have run often, and what is reachable from them by direct
+ * branches and calls.
  *
  * @module
  */
@@ -7,15 +8,14 @@ import type { Form } from "../form.ts";
 import { REC, REC_SIZE } from "../insn.ts";
 import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
 import type { CpuState } from "../state.ts";
+import { compilable } from "./compilable.ts";
 
-/** Most blocks and instructions in a region, calls followed into included. */
-const BLOCKS_MAX = 64, INSTRUCTIONS_MAX = 400;
-/** Deepest chain of calls followed into. */
-const CALLS_MAX = 2;
-/** Link slot of an edge that a RET takes back to the instruction behind the call. */
-export const RETURN = -1;
+/** Most blocks and instructions in a region. */
+const BLOCKS_MAX = 192, INSTRUCTIONS_MAX = 1000;
+/** Most blocks to choose from. */
+const CANDIDATES_MAX = 512;
 
-/** One block of a region; a block that is followed into from several calls appears once for each. */
+/** One block of a region. */
 export interface RegionBlock {
   /** First record. */
   rec: number;
@@ -25,12 +25,14 @@ export interface RegionBlock {
   forms: Form[];
   /** Handler index of each instruction. */
   handlers: number[];
-  /** Internal successors by link slot (or `RETURN`). */
+  /** Internal successors by link slot. */
   edges: { slot: number; to: RegionBlock }[];
   /** Falls through to a closing jump record behind its last instruction. */
   closes: boolean;
-  /** Layout position. */
+  /** Layout position, from 1. */
   position: number;
+  /** Somebody may come here other than by an internal edge: back from a call, or from an instruction that is interpreted. */
+  resumed: boolean;
 }
 
 /** How regions find their blocks. */
@@ -38,21 +40,15 @@ export interface BlockSource {
   readonly s: CpuState;
   /** Forms by handler index. */
   readonly forms: readonly Form[];
-  /** Handler of a record; the first of a block has its own kept elsewhere. */
+  readonly code64: boolean;
+  /** Handler index of a record's own form. */
   handlerOf(rec: number): number;
-  /** Record of the decoded block at a RIP in the mode of the block at `from`, or 0. */
-  find(from: number, ripLo: number, ripHi: number): number;
+  /** Record of the decoded block at a RIP, or 0. */
+  find(ripLo: number, ripHi: number): number;
   /** True for blocks that run often enough to be worth including. */
   isWarm(rec: number): boolean;
-}
-
-/** A call being followed into: where its RET goes, and the call around it. */
-interface Call {
-  /** Block behind the call, found or not yet. */
-  back: () => RegionBlock | null;
-  outer: Call | null;
-  depth: number;
-  id: number;
+  /** Blocks in the hot one's page and mode, the hottest first. */
+  nearby(): number[];
 }
 
 interface Target {
@@ -61,62 +57,92 @@ interface Target {
   hi: number;
 }
 
+/** Slot of a successor that control comes to other than by a branch of this block's own compiled code. */
+const LATER = -1;
 /** Branches that end a block and whose targets may be inside the region. */
 const BRANCHES = new Set(["jmp", "jcc"]);
+/** Branches to computed addresses. */
+const COMPUTED = new Set(["call_ind", "jmp_ind"]);
 /** Block ends without a closing record. */
 const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret", "iret"]);
 
-/** Collects a region in layout order (reverse postorder, so that loop headers precede their bodies). */
-export function collectRegion(src: BlockSource, entry: number): RegionBlock[] {
-  const collector = new Collector(src);
-  collector.visit(entry, null);
-  const order = collector.order.reverse();
-  order.forEach((b, i) => b.position = i);
+/**
+ * Collects a region in layout order (reverse postorder, so that loop headers precede their bodies).
+ * @returns no blocks when the hot one cannot be compiled
+ */
+export function collectRegion(src: BlockSource, hot: number): RegionBlock[] {
+  const chosen = choose(src, hot), order: RegionBlock[] = [], seen = new Set<RegionBlock>();
+  const visit = (b: RegionBlock): void => {
+    seen.add(b);
+    for (const t of successors(src, b)) {
+      const to = chosen.get(src.find(t.lo, t.hi));
+      if (to === undefined) continue;
+      if (t.slot === LATER) to.resumed = true;
+      else b.edges.push({ slot: t.slot, to });
+      if (!seen.has(to)) visit(to);
+    }
+    order.push(b);
+  };
+  // In the order of addresses: functions begin at their beginning, and loops are found by their heads.
+  const { u32, i32 } = src.s, at = (b: RegionBlock, word: number) => (b.rec + word) >> 2;
+  const inOrder = [...chosen.values()].sort((a, b) =>
+    i32[at(a, REC.RIP_HI)] - i32[at(b, REC.RIP_HI)] || u32[at(a, REC.RIP_LO)] - u32[at(b, REC.RIP_LO)]
+  );
+  for (const b of inOrder) if (!seen.has(b)) visit(b);
+  order.reverse().forEach((b, i) => b.position = i + 1);
   return order;
 }
 
-class Collector {
-  readonly order: RegionBlock[] = [];
-  readonly #blocks = new Map<string, RegionBlock>();
-  #instructions = 0;
-  #calls = 0;
+/** The blocks of a region by their records: those nearest to the hot one in the graph of branches, calls and returns. */
+function choose(src: BlockSource, hot: number): Map<number, RegionBlock> {
+  const chosen = new Map<number, RegionBlock>(), first = describe(src, hot);
+  if (first === null) return chosen;
+  const graph = neighbours(src, hot, first);
+  chosen.set(hot, first);
+  let instructions = first.count;
+  for (const from of chosen.keys()) {
+    for (const b of graph.get(from) ?? []) {
+      if (chosen.has(b.rec) || chosen.size >= BLOCKS_MAX || instructions + b.count > INSTRUCTIONS_MAX) {
+        continue;
+      }
+      chosen.set(b.rec, b);
+      instructions += b.count;
+    }
+  }
+  return chosen;
+}
 
-  constructor(readonly src: BlockSource) {}
-
-  visit(rec: number, call: Call | null): RegionBlock | null {
-    const key = `${rec}:${call?.id ?? 0}`, known = this.#blocks.get(key);
-    if (known) return known;
-    if (this.#blocks.size >= BLOCKS_MAX || this.#instructions >= INSTRUCTIONS_MAX) return null;
-    const b = describe(this.src, rec);
-    if (b === null) return null;
-    this.#instructions += b.count;
-    this.#blocks.set(key, b);
-    const last = b.forms[b.count - 1].name;
-    if (last === "call") this.#follow(b, call);
-    else if (last === "ret") {
-      const to = call?.back() ?? null;
-      if (to) b.edges.push({ slot: RETURN, to });
-    } else for (const t of successors(this.src.s, b)) this.#edge(b, t, call);
-    this.order.push(b);
+/** Warm blocks in the hot one's page and what they lead to, each with its predecessors and successors. */
+function neighbours(src: BlockSource, hot: number, first: RegionBlock): Map<number, RegionBlock[]> {
+  const blocks = new Map([[hot, first]]), graph = new Map<number, RegionBlock[]>([[hot, []]]);
+  const add = (rec: number): RegionBlock | undefined => {
+    const known = blocks.get(rec);
+    if (known !== undefined || rec === 0 || blocks.size >= CANDIDATES_MAX || !src.isWarm(rec)) return known;
+    const b = describe(src, rec);
+    if (b === null) return undefined;
+    blocks.set(rec, b);
+    graph.set(rec, []);
     return b;
+  };
+  for (const rec of src.nearby()) add(rec);
+  const reached = new Set<RegionBlock>(), computed: RegionBlock[] = [];
+  const connect = (a: RegionBlock, b: RegionBlock) => {
+    graph.get(a.rec)!.push(b);
+    graph.get(b.rec)!.push(a);
+  };
+  for (const b of blocks.values()) {
+    for (const t of successors(src, b)) {
+      const to = add(src.find(t.lo, t.hi));
+      if (to === undefined) continue;
+      connect(b, to);
+      reached.add(to);
+    }
+    if (COMPUTED.has(b.forms[b.count - 1].name)) computed.push(b);
   }
-
-  #edge(b: RegionBlock, t: Target, call: Call | null): void {
-    const rec = this.src.find(b.rec, t.lo, t.hi),
-      to = rec && this.src.isWarm(rec) ? this.visit(rec, call) : null;
-    if (to) b.edges.push({ slot: t.slot, to });
-  }
-
-  /** Follows a direct call, if what is behind it is decoded too and the chain is short. */
-  #follow(b: RegionBlock, call: Call | null): void {
-    const depth = (call?.depth ?? 0) + 1;
-    if (depth > CALLS_MAX) return;
-    const { s } = this.src, at = b.rec + (b.count - 1) * REC_SIZE;
-    const next = behind(s, at), behindRec = this.src.find(b.rec, next.lo, next.hi);
-    if (behindRec === 0) return;
-    const inner: Call = { back: () => this.visit(behindRec, call), outer: call, depth, id: ++this.#calls };
-    this.#edge(b, { slot: LINK_TAKEN, ...target(s, at) }, inner);
-  }
+  // Nobody knows where computed branches go; blocks that nothing else leads to are likely.
+  const targets = [...blocks.values()].filter((b) => !reached.has(b));
+  for (const b of computed) for (const to of targets) if (to !== b) connect(b, to);
+  return graph;
 }
 
 function describe(src: BlockSource, rec: number): RegionBlock | null {
@@ -128,9 +154,10 @@ function describe(src: BlockSource, rec: number): RegionBlock | null {
     handlers.push(h);
     forms.push(src.forms[h]);
   }
+  if (!BRANCHES.has(forms[0].name) && !compilable(forms[0], src.code64)) return null;
   const last = forms[count - 1];
   const closes = !BRANCHES.has(last.name) && !ENDS.has(last.name);
-  return { rec, count, forms, handlers, edges: [], closes, position: 0 };
+  return { rec, count, forms, handlers, edges: [], closes, position: 0, resumed: false };
 }
 
 /** Target RIP of a direct branch. */
@@ -144,11 +171,25 @@ function behind(s: CpuState, rec: number): { lo: number; hi: number } {
   return { lo: next | 0, hi: Math.floor(next / 0x1_0000_0000) | 0 };
 }
 
-/** Direct successors of a block: fall-through last, so that it is visited last and laid out next. */
-function successors(s: CpuState, b: RegionBlock): Target[] {
-  const at = b.rec + (b.count - 1) * REC_SIZE, name = b.forms[b.count - 1].name;
-  if (b.closes) return [{ slot: LINK_TAKEN, ...target(s, at + REC_SIZE) }];
-  if (name === "jmp") return [{ slot: LINK_TAKEN, ...target(s, at) }];
-  if (name !== "jcc") return [];
-  return [{ slot: LINK_TAKEN, ...target(s, at) }, { slot: LINK_NEXT, ...behind(s, at) }];
+/** Successors of a block as far as they are known: fall-through last, so that it is visited last and laid out next. */
+function successors(src: BlockSource, b: RegionBlock): Target[] {
+  const { s } = src, at = b.rec + (b.count - 1) * REC_SIZE, name = b.forms[b.count - 1].name;
+  const interpreted = b.forms.some((f) => !BRANCHES.has(f.name) && !compilable(f, src.code64));
+  const taken = interpreted ? LATER : LINK_TAKEN, next = interpreted ? LATER : LINK_NEXT;
+  if (b.closes) return [{ slot: taken, ...target(s, at + REC_SIZE) }];
+  switch (name) {
+    case "jmp":
+      return [{ slot: taken, ...target(s, at) }];
+    case "jcc":
+    case "loop":
+    case "jcxz":
+      return [{ slot: taken, ...target(s, at) }, { slot: next, ...behind(s, at) }];
+    case "call":
+      return [{ slot: LATER, ...behind(s, at) }, { slot: taken, ...target(s, at) }];
+    case "call_ind":
+    case "sys":
+      return [{ slot: LATER, ...behind(s, at) }];
+    default:
+      return [];
+  }
 }

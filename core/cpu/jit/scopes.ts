@@ -26,9 +26,7 @@ export interface Scopes {
 
 /** Computes scopes for a layout. Edges out of the region are not given. */
 export function planScopes(n: number, edges: readonly Edge[]): Scopes {
-  const loopEnd = new Int32Array(n).fill(-1), blockStart = new Int32Array(n).fill(-1);
-  for (const e of edges) if (e.to <= e.from) loopEnd[e.to] = Math.max(loopEnd[e.to], e.from);
-  nestLoops(n, loopEnd);
+  const loopEnd = loopsOf(n, edges), blockStart = new Int32Array(n).fill(-1);
   const leaving = new Set<Edge>();
   for (const e of edges) {
     if (e.to <= e.from) continue;
@@ -39,6 +37,14 @@ export function planScopes(n: number, edges: readonly Edge[]): Scopes {
   }
   nestBlocks(n, loopEnd, blockStart);
   return { loopEnd, blockStart, leaving };
+}
+
+/** Last position of the loop that starts at each position, or -1; loops nest. */
+export function loopsOf(n: number, edges: readonly Edge[]): Int32Array {
+  const loopEnd = new Int32Array(n).fill(-1);
+  for (const e of edges) if (e.to <= e.from) loopEnd[e.to] = Math.max(loopEnd[e.to], e.from);
+  nestLoops(n, loopEnd);
+  return loopEnd;
 }
 
 function nestLoops(n: number, loopEnd: Int32Array): void {
