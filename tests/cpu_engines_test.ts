@@ -24,7 +24,7 @@ for (const { threshold, slice } of ENGINES) {
     for (let index = 0; index < LOOPS; index++) {
       const made = makeLoop(SEED, index, GROUPS);
       const expected = reference.run(made.test), actual = engine.run(made.test);
-      const differences = compareResults({ ...made, undefinedFlags: 0, mmx: false }, expected, actual);
+      const differences = compareResults({ ...made, undefinedFlags: 0, mmx: false }, expected, actual, null);
       if (reference.instructions !== engine.instructions) {
         differences.push(`instructions: ${reference.instructions} interpreted, here ${engine.instructions}`);
       }

@@ -25,7 +25,7 @@ Deno.test({
           const made = Array.from({ length: Math.min(1000, STATES - done) }, () => sseCase(form, r));
           const expected = await host.run(made.map((m) => m.test));
           made.forEach((m, i) => {
-            const differences = compareResults(m, expected[i], engine.run(m.test));
+            const differences = compareResults(m, expected[i], engine.run(m.test), host.vendor);
             if (differences.length && bad++ === 0) {
               wrong.push(report(SEED, { index: done + i, made: m, differences }));
             }

@@ -7,6 +7,35 @@ import { disassemble } from "./disasm.ts";
 import { FX } from "./fpstate.ts";
 import type { GeneratedCase } from "./generate.ts";
 import { DID_NOT_END, firstRip, type TestCase, type TestResult } from "./protocol.ts";
+import { RunView } from "./run_view.ts";
+import { unexplained, type Vendor } from "./vendor_rules.ts";
+
+/** Something that is not the same. */
+export interface Difference {
+  what:
+    | "missing"
+    | "end"
+    | "error code"
+    | "fault address"
+    | "rip"
+    | "cs"
+    | "gpr"
+    | "flags"
+    | "memory"
+    | "fcw"
+    | "fsw"
+    | "ftw"
+    | "mxcsr"
+    | "fpr"
+    | "xmm";
+  /** Register number, or offset of the memory word in the window. */
+  index?: number;
+  /** Values; a memory word that did not change has none. */
+  host?: bigint;
+  ours?: bigint;
+  /** For people. */
+  text: string;
+}
 
 /** RFLAGS bits that are compared: all but RF, which only the pushed image has, and reserved ones. */
 const FLAGS_COMPARED = 0x24_4fd5;
@@ -58,51 +87,54 @@ function compareFx(
   ours: Uint8Array,
   c: GeneratedCase,
   faulted: boolean,
-  out: string[],
+  out: Difference[],
 ): void {
   const h = new DataView(host.buffer, host.byteOffset), o = new DataView(ours.buffer, ours.byteOffset);
-  const check = (name: string, a: string, b: string) => {
-    if (a !== b) out.push(`${name}: host ${a}, ours ${b}`);
+  const check = (what: Difference["what"], index: number, a: string, b: string) => {
+    if (a === b) return;
+    const text = `${what}${what === "fpr" || what === "xmm" ? index : ""}: host ${a}, ours ${b}`;
+    out.push({ what, index, host: BigInt(`0x${a}`), ours: BigInt(`0x${b}`), text });
   };
   const hex = (v: DataView, at: number, n: number) => {
     let s = "";
     for (let i = n - 1; i >= 0; i--) s += v.getUint8(at + i).toString(16).padStart(2, "0");
     return s;
   };
-  check("fcw", hex(h, FX.FCW, 2), hex(o, FX.FCW, 2));
+  check("fcw", 0, hex(h, FX.FCW, 2), hex(o, FX.FCW, 2));
   const hidden = (c.transcendental ? 0x200 : 0) | (c.mmx && faulted ? 0x3800 : 0);
   const fsw = (v: DataView) => (v.getUint16(FX.FSW, true) & ~hidden).toString(16);
-  check("fsw", fsw(h), fsw(o));
-  check("ftw", hex(h, FX.FTW, 1), hex(o, FX.FTW, 1));
-  check("mxcsr", hex(h, FX.MXCSR, 4), hex(o, FX.MXCSR, 4));
+  check("fsw", 0, fsw(h), fsw(o));
+  check("ftw", 0, hex(h, FX.FTW, 1), hex(o, FX.FTW, 1));
+  check("mxcsr", 0, hex(h, FX.MXCSR, 4), hex(o, FX.MXCSR, 4));
   // By physical register: the image is in stack order.
   const physical = (v: DataView, i: number) =>
     hex(v, FX.ST + (i - (v.getUint16(FX.FSW, true) >> 11) & 7) * 16, 10);
   for (let i = 0; i < 8; i++) {
     const a = physical(h, i), b = physical(o, i);
-    if (!c.transcendental || ulps(a, b) > 2) check(`fpr${i}`, a, b);
+    if (!c.transcendental || ulps(a, b) > 2) check("fpr", i, a, b);
   }
-  for (let i = 0; i < 16; i++) check(`xmm${i}`, hex(h, FX.XMM + i * 16, 16), hex(o, FX.XMM + i * 16, 16));
+  for (let i = 0; i < 16; i++) check("xmm", i, hex(h, FX.XMM + i * 16, 16), hex(o, FX.XMM + i * 16, 16));
 }
 
-/** Differences, one line each; empty when the two agree. */
-export function compareResults(c: GeneratedCase, host: TestResult, ours: TestResult): string[] {
-  const out: string[] = [];
-  if (ours.missing) return [`not built: ${ours.missing}`];
-  if (host.vector !== ours.vector) {
-    const name = (v: number) => v === DID_NOT_END ? "did not end" : `vector ${v}`;
-    out.push(
-      `end: host ${name(host.vector)} at +${Number(host.rip) - firstRip(c.test)}, ours ${
-        name(ours.vector)
-      } at +${Number(ours.rip) - firstRip(c.test)}`,
-    );
-    if (host.vector === 14) out.push(`host fault address ${host.faultAddress.toString(16)}`);
-    if (ours.vector === 14) out.push(`our fault address ${ours.faultAddress.toString(16)}`);
-    return out;
-  }
+/** How a case ended differently. */
+function endDifference(c: GeneratedCase, host: TestResult, ours: TestResult): Difference {
+  const name = (v: number) => v === DID_NOT_END ? "did not end" : `vector ${v}`;
+  const end = (r: TestResult) =>
+    `${name(r.vector)} at +${Number(r.rip) - firstRip(c.test)}` +
+    (r.vector === 14 ? ` (fault address ${r.faultAddress.toString(16)})` : "");
+  return { what: "end", text: `end: host ${end(host)}, ours ${end(ours)}` };
+}
+
+/** All differences; empty when the two agree. */
+export function differencesOf(c: GeneratedCase, host: TestResult, ours: TestResult): Difference[] {
+  const out: Difference[] = [];
+  if (ours.missing) return [{ what: "missing", text: `not built: ${ours.missing}` }];
+  if (host.vector !== ours.vector) return [endDifference(c, host, ours)];
   if (host.vector === DID_NOT_END) return out;
-  const number = (name: string, a: bigint | number, b: bigint | number) => {
-    if (a !== b) out.push(`${name}: host ${a.toString(16)}, ours ${b.toString(16)}`);
+  const number = (what: Difference["what"], a: bigint | number, b: bigint | number, index = 0) => {
+    const name = what === "gpr" ? REGISTERS[index] : what;
+    const text = `${name}: host ${a.toString(16)}, ours ${b.toString(16)}`;
+    if (a !== b) out.push({ what, index, host: BigInt(a), ours: BigInt(b), text });
   };
   // Linux reports every fault above user space as a protection violation, so as not to tell what is mapped there.
   const masked = host.vector === 14 && host.faultAddress >= USER_END ? 1 : 0;
@@ -112,19 +144,47 @@ export function compareResults(c: GeneratedCase, host: TestResult, ours: TestRes
   number("cs", host.cs, ours.cs);
   const count = c.test.mode === 64 ? 16 : 8,
     mask = c.test.mode === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
-  for (let i = 0; i < count; i++) number(REGISTERS[i], host.gpr[i] & mask, ours.gpr[i] & mask);
+  for (let i = 0; i < count; i++) number("gpr", host.gpr[i] & mask, ours.gpr[i] & mask, i);
   const wrong = (host.rflags ^ ours.rflags) & FLAGS_COMPARED & ~c.undefinedFlags;
   if (wrong) {
-    out.push(`flags ${flagNames(wrong)}: host ${flagNames(host.rflags)}, ours ${flagNames(ours.rflags)}`);
+    const text = `flags ${flagNames(wrong)}: host ${flagNames(host.rflags)}, ours ${flagNames(ours.rflags)}`;
+    out.push({ what: "flags", text });
   }
   for (const at of new Set([...host.changes.keys(), ...ours.changes.keys()])) {
-    const text = (r: TestResult) => r.changes.get(at)?.toString(16) ?? "unchanged";
-    if (text(host) !== text(ours)) {
-      out.push(`memory window+${at.toString(16)}: host ${text(host)}, ours ${text(ours)}`);
-    }
+    const a = host.changes.get(at), b = ours.changes.get(at);
+    if (a === b) continue;
+    const text = (v: bigint | undefined) => v?.toString(16) ?? "unchanged";
+    out.push({
+      what: "memory",
+      index: at,
+      ...(a !== undefined && { host: a }),
+      ...(b !== undefined && { ours: b }),
+      text: `memory window+${at.toString(16)}: host ${text(a)}, ours ${text(b)}`,
+    });
   }
   compareFx(host.fx, ours.fx, c, host.vector !== 3, out);
   return out;
+}
+
+/**
+ * Differences between the host and ours that no rule about the host's vendor explains, one line each; empty when the
+ * two agree.
+ * @param vendor whose processor the host is; null compares two engines of ours, for which no rule holds
+ * @param used counts how often each rule explained a case
+ */
+export function compareResults(
+  c: GeneratedCase,
+  host: TestResult,
+  ours: TestResult,
+  vendor: Vendor | null,
+  used?: Map<string, number>,
+): string[] {
+  const differences = differencesOf(c, host, ours);
+  if (differences.length === 0) return [];
+  const left = vendor === null
+    ? differences
+    : unexplained(new RunView(c, host, ours), differences, vendor, used);
+  return left.map((d) => d.text);
 }
 
 function describeFx(fx: Uint8Array): string[] {

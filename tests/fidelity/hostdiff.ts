@@ -28,6 +28,8 @@ export interface Campaign {
   /** Cases by form that ended at the INT3 behind the code, i.e. without a fault. */
   completed: Map<string, number>;
   mismatches: Mismatch[];
+  /** Cases whose differences a rule of `vendor_rules.ts` explains, by rule. */
+  explained: Map<string, number>;
 }
 
 /** What to run. */
@@ -52,7 +54,13 @@ const BATCH = 1000;
 
 /** Runs cases until a limit is reached. */
 export async function runCampaign(engine: Engine, host: HostExec, o: CampaignOptions): Promise<Campaign> {
-  const campaign: Campaign = { seed: o.seed, cases: 0, completed: new Map(), mismatches: [] };
+  const campaign: Campaign = {
+    seed: o.seed,
+    cases: 0,
+    completed: new Map(),
+    mismatches: [],
+    explained: new Map(),
+  };
   const end = performance.now() + o.maxMs, first = o.first ?? 0;
   while (
     campaign.cases < o.maxCases && campaign.mismatches.length < o.maxMismatches && performance.now() < end
@@ -67,7 +75,13 @@ export async function runCampaign(engine: Engine, host: HostExec, o: CampaignOpt
       if (expected[i].vector === 3) {
         campaign.completed.set(made.form.name, (campaign.completed.get(made.form.name) ?? 0) + 1);
       }
-      const differences = compareResults(made, expected[i], engine.run(made.test));
+      const differences = compareResults(
+        made,
+        expected[i],
+        engine.run(made.test),
+        host.vendor,
+        campaign.explained,
+      );
       if (differences.length) {
         campaign.mismatches.push({ index: first + campaign.cases + i, made, differences });
       }
@@ -88,7 +102,7 @@ export async function minimise(engine: Engine, host: HostExec, m: Mismatch): Pro
     const made = { ...best.made, test };
     const [expected] = await host.run([test]);
     if (expected.vector === DID_NOT_END) return;
-    const differences = compareResults(made, expected, engine.run(test));
+    const differences = compareResults(made, expected, engine.run(test), host.vendor);
     if (differences.length) best = { ...best, made, differences };
   };
   for (let i = 0; i < 16; i++) if (best.made.test.gpr[i]) await attempt((t) => void (t.gpr[i] = 0n));
@@ -118,5 +132,6 @@ export function summary(campaign: Campaign): string {
   for (const m of campaign.mismatches) by.set(m.made.mnemonic, (by.get(m.made.mnemonic) ?? 0) + 1);
   const list = [...by].sort((a, b) => b[1] - a[1]).map(([name, n]) => `${name} ${n}`);
   return `${campaign.cases} cases, ${campaign.completed.size} forms completed, ${campaign.mismatches.length} mismatches` +
-    (list.length ? `: ${list.join(", ")}` : "");
+    (list.length ? `: ${list.join(", ")}` : "") +
+    [...campaign.explained].sort().map(([rule, n]) => `\n  explained by ${rule}: ${n}`).join("");
 }

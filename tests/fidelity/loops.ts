@@ -8,7 +8,13 @@ import { Code, CpuidFeature, Decoder, FlowControl, Instruction, Mnemonic } from 
 import { DECODER_OPTIONS } from "./disasm.ts";
 import { randomFx } from "./fpstate.ts";
 import { type CodeForm, type Encoding, formsOf, type Group, GROUP_OF_FEATURE, isExcluded } from "./forms.ts";
-import { type GeneratedCase, STORES_POINTERS, TRANSCENDENTAL, undefinedFlagsOf } from "./generate.ts";
+import {
+  APPROXIMATE,
+  type GeneratedCase,
+  STORES_POINTERS,
+  TRANSCENDENTAL,
+  undefinedFlagsOf,
+} from "./generate.ts";
 import { CODE_OFFSET } from "./operand.ts";
 import { CODE, FLAGS_LOADED, type Mode, type TestCase, WINDOW } from "./protocol.ts";
 import { interesting, Random } from "./random.ts";
@@ -29,7 +35,7 @@ const UNSUITABLE = new RegExp(
 
 function suitable(f: CodeForm): boolean {
   const name = Mnemonic[f.mnemonic];
-  if (STORES_POINTERS.test(name) || TRANSCENDENTAL.test(name)) return false;
+  if (STORES_POINTERS.test(name) || TRANSCENDENTAL.test(name) || APPROXIMATE.test(name)) return false;
   // A bit offset reaches anything, the counter included.
   if (/^Bt[src]?_rm\d+_r/.test(f.name)) return false;
   if (f.group === "sse2" && name === "Movsd") return true;
@@ -124,7 +130,11 @@ function makeInstruction(
     const g = GROUP_OF_FEATURE[CpuidFeature[f]];
     if (!g || !groups.has(g)) return null;
   }
-  return { bytes: [...padded.subarray(0, i.length)], form, undefinedFlags: undefinedFlagsOf(i) };
+  const bytes = [...padded.subarray(0, i.length)];
+  // SHLD and SHRD of 16 bits by more than 16 have no defined result.
+  if (/^Sh[lr]d_rm16_r16_imm8$/.test(Code[i.code])) bytes[bytes.length - 1] &= 0xef;
+  if (/^Sh[lr]d_rm16_r16_CL$/.test(Code[i.code])) bytes.unshift(0x80, 0xe1, 0x0f); // AND CL, 15
+  return { bytes, form, undefinedFlags: undefinedFlagsOf(i) };
 }
 
 /** CMP AL, imm8: gives every flag a value again. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Vendor } from "./vendor_rules.ts";
 
 /** Fixed addresses of a case's memory: see the comment at the top of hostexec.c. */
 export const CODE = 0x1000_0000, CODE_SIZE = 4096;
@@ -139,12 +140,23 @@ export function hostAvailable(): boolean {
   }
 }
 
+/** Asks hostexec for CPUID's vendor. */
+function vendorOf(binary: string): Vendor {
+  const { stdout } = new Deno.Command(binary, { args: ["--vendor"] }).outputSync();
+  const text = new TextDecoder().decode(stdout).trim();
+  if (text === "GenuineIntel" || text === "AuthenticAMD") return text;
+  // Hygon's processors are AMD's design; what others do is not known, and is held against Intel's manual.
+  return text === "HygonGenuine" ? "AuthenticAMD" : "GenuineIntel";
+}
+
 /** A running hostexec. */
 export class HostExec {
   readonly #process: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reader: ReadableStreamBYOBReader;
   readonly #directory: string;
+  /** Whose processor this is. */
+  readonly vendor: Vendor;
 
   /** Builds hostexec with gcc in a temporary folder and starts it. */
   constructor() {
@@ -156,6 +168,7 @@ export class HostExec {
       stderr: "inherit",
     }).outputSync();
     if (!built.success) throw new Error("Cannot build tests/native/hostexec.c: gcc failed");
+    this.vendor = vendorOf(binary);
     this.#process = new Deno.Command(binary, { stdin: "piped", stdout: "piped" }).spawn();
     this.#writer = this.#process.stdin.getWriter();
     this.#reader = this.#process.stdout.getReader({ mode: "byob" });

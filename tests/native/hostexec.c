@@ -22,9 +22,12 @@
  * Protocol on stdin/stdout, little-endian; repeated until end of file:
  *   in:  u32 count (at most 8192), then `count` times struct test_case
  *   out: `count` times struct test_result followed by `changed` times struct change
+ *
+ * `hostexec --vendor` prints CPUID's vendor and ends.
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -274,8 +277,13 @@ static void map_areas(void)
     data_alias = must(mmap(0, WINDOW_SIZE + READONLY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, data_fd, 0));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], "--vendor")) {
+        unsigned eax, ebx, ecx, edx;
+        if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx)) return 1;
+        return printf("%.4s%.4s%.4s\n", (char *)&ebx, (char *)&edx, (char *)&ecx) < 0;
+    }
     map_areas();
     cases = must(mmap(0, MAX_CASES * sizeof *cases, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     size_t worst = sizeof(struct test_result) + (WINDOW_SIZE + READONLY_SIZE) / 8 * sizeof(struct change);
