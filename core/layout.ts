@@ -131,12 +131,12 @@ export const TLB_SETS = 4;
 
 /** Jump caches (supervisor, user): entries of 16 bytes: linear RIP i64, record u32, mode u32. */
 export const JUMP_CACHE = TLB + TLB_SETS * TLB_SET_SIZE;
-export const JUMP_CACHE_ENTRIES = 4096;
+export const JUMP_CACHE_ENTRIES = 65536;
 export const JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16;
 
 /** Decoded instruction records. */
-export const CODE = 0x0010_0000;
-export const CODE_SIZE = 0x02f0_0000;
+export const CODE = 0x0030_0000;
+export const CODE_SIZE = 0x02d0_0000;
 
 /** Guest-physical memory backing starts here; page-aligned. */
 export const RAM = 0x0300_0000;

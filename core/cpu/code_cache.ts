@@ -7,6 +7,7 @@
  * @module
  */
 import * as L from "../layout.ts";
+import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { PAGE_SIZE } from "../mmu/physmem.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
@@ -27,11 +28,6 @@ const REWRITES_MAX = 32;
 const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
 /** Where the records of decoded blocks end. */
 export const CODE_END: number = SCRATCH;
-
-/** Byte offset in a jump cache of the entry for a RIP. */
-export function jumpCacheOffset(ripLo: number, ripHi: number): number {
-  return ((ripLo ^ (ripLo >>> 12 | ripHi << 20)) & (L.JUMP_CACHE_ENTRIES - 1)) * 16;
-}
 
 /** The blocks of one physical page. */
 class CodePage {

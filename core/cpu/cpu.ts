@@ -4,10 +4,11 @@
  * @module
  */
 import * as L from "../layout.ts";
+import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
 import { admit } from "./admit.ts";
-import { CODE_END, CodeCache, jumpCacheOffset } from "./code_cache.ts";
+import { CODE_END, CodeCache } from "./code_cache.ts";
 import { type Core, STACK_SHADOW, Waiting } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
 import type { DebugStops } from "./debug_stops.ts";
@@ -268,12 +269,9 @@ export class Cpu implements Core {
 
   /** Puts a block into the jump cache. */
   #remember(rip: number, rec: number): void {
-    const { i32 } = this.s, lo = rip | 0, hi = Math.floor(rip / 0x1_0000_0000) | 0;
-    const at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(lo, hi)) >> 2;
-    i32[at] = lo;
-    i32[at + 1] = hi;
-    i32[at + 2] = rec;
-    i32[at + 3] = i32[L.MODE >> 2];
+    const { i32 } = this.s, user = i32[L.JC_BASE >> 2] === L.JUMP_CACHE ? 0 : 1;
+    const cache = this.mmu.tlb.jumpCaches[user];
+    cache.remember(rip | 0, Math.floor(rip / 0x1_0000_0000) | 0, rec, i32[L.MODE >> 2]);
   }
 
   /** Links a direct branch to its target when both are in one page: then its translation cannot change in between. */

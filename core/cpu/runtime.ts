@@ -142,14 +142,17 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
   return rt;
 }
 
+/** Byte offset in a jump cache of the entry for a RIP (in a local): `jumpCacheOffset`. */
+export function jumpCachePlace(rip: X.Expr): X.Expr {
+  const lo = X.wrap(rip), mixed = X.xor(X.shrU(lo, X.c32(4)), X.shl(lo, X.c32(12)));
+  const index = X.xor(mixed, X.wrap(X.shrU(rip, X.c64(20))));
+  return X.shl(X.and(index, X.c32(L.JUMP_CACHE_ENTRIES - 1)), X.c32(4));
+}
+
 /** Looks a RIP up in the jump cache; continues there, or leaves for the dispatcher to find it. */
 function defineGoto(rt: Runtime): (e: Emit, p: X.Expr[]) => void {
   return (e, [rip, bud, slot]) => {
-    const hash = X.and(
-      X.xor(X.wrap(rip), X.wrap(X.shrU(rip, X.c64(12)))),
-      X.c32(L.JUMP_CACHE_ENTRIES - 1),
-    );
-    const entry = e.let(X.add(X.shl(hash, X.c32(4)), e.state(32, L.JC_BASE)));
+    const entry = e.let(X.add(jumpCachePlace(rip), e.state(32, L.JC_BASE)));
     const hit = X.and(
       X.eq(X.load(64, entry), rip),
       X.eq(X.load(32, entry, 12), e.state(32, L.MODE)),

@@ -39,6 +39,10 @@ export class ExecTlb {
   readonly #occupied = new Int32Array(SETS);
   readonly #listed = new Uint8Array(SETS);
   #count = 0;
+  /** Sets that were given an entry that is not global since the last flush of those. */
+  readonly #local = new Int32Array(SETS);
+  readonly #isLocal = new Uint8Array(SETS);
+  #locals = 0;
 
   /** @param forget empties the jump cache of this privilege */
   constructor(readonly forget: () => void) {}
@@ -61,9 +65,18 @@ export class ExecTlb {
     this.#hi[first] = hi;
     this.#page[first] = page;
     this.#info[first] = VALID | (global ? GLOBAL : 0) | pageClass;
+    this.#list(set, global);
+  }
+
+  /** Notes that a set has an entry. */
+  #list(set: number, global: boolean): void {
     if (!this.#listed[set]) {
       this.#listed[set] = 1;
       this.#occupied[this.#count++] = set;
+    }
+    if (!global && !this.#isLocal[set]) {
+      this.#isLocal[set] = 1;
+      this.#local[this.#locals++] = set;
     }
   }
 
@@ -75,7 +88,15 @@ export class ExecTlb {
 
   /** Drops every entry that is not global. */
   flushNonGlobal(): void {
-    this.#dropWhere((e) => !(this.#info[e] & GLOBAL));
+    const local = (e: number): boolean => !(this.#info[e] & GLOBAL);
+    let dropped = false;
+    for (let i = 0; i < this.#locals; i++) {
+      const set = this.#local[i];
+      this.#isLocal[set] = 0;
+      if (this.#compact(set, local)) dropped = true;
+    }
+    this.#locals = 0;
+    if (dropped) this.forget();
   }
 
   /** Drops the entries of the page that holds an address. @param large large pages may be concerned */
@@ -124,10 +145,7 @@ export class ExecTlb {
       this.#lo[e] = lo & ~0xfff;
       this.#hi[e] = hi;
       this.#page[e] = page;
-      if (!this.#listed[set]) {
-        this.#listed[set] = 1;
-        this.#occupied[this.#count++] = set;
-      }
+      this.#list(set, (this.#info[e] & GLOBAL) !== 0);
     }
   }
 

@@ -10,6 +10,7 @@ import type { CpuState } from "../cpu/state.ts";
 import type { PhysMem } from "./physmem.ts";
 import { ExecTlb, region, sameRegion } from "./exec_tlb.ts";
 import type { Watch } from "./access.ts";
+import { JumpCache } from "./jump_cache.ts";
 import { PageClass, Right } from "./walk.ts";
 
 /** Low bits of a write tag, which make generated code miss. */
@@ -26,8 +27,8 @@ export const WriteTag = {
 export const USER_SET = 1;
 
 const TOTAL = L.TLB_ENTRIES * L.TLB_SETS;
-/** Side information: bits 0-1 `PageClass`, 2 global, 3 in the list of filled entries. */
-const CLASS = 3, GLOBAL = 4, LISTED = 8;
+/** Side information: bits 0-1 `PageClass`, 2 global, 3 and 4 in the list of entries filled with local or global ones. */
+const CLASS = 3, GLOBAL = 4, LISTED_LOCAL = 8, LISTED_GLOBAL = 16, LISTED = LISTED_LOCAL | LISTED_GLOBAL;
 /** Bytes per entry in `save`. */
 const SAVED = 20;
 const FILTER_BITS = 0x1_0000;
@@ -58,15 +59,28 @@ export function tlbIndex(lo: number, hi: number): number {
   return (lo >>> 12) + (lo >>> 24 | hi << 8) & (L.TLB_ENTRIES - 1);
 }
 
+/** Numbers of entries. */
+class SlotList {
+  readonly slots = new Int32Array(TOTAL);
+  count = 0;
+  add(slot: number): void {
+    this.slots[this.count++] = slot;
+  }
+}
+
 /** All sets of the TLB. */
 export class Tlb {
   /** The memory below guest RAM as words; entry `n` starts at `entry(set, lo, hi)`. */
   readonly m: Int32Array;
   readonly #side = new Uint8Array(TOTAL);
-  readonly #filled = new Int32Array(TOTAL);
-  #count = 0;
+  /** Entries that have been filled since they were last flushed: with local translations, with global ones. */
+  readonly #local = new SlotList();
+  readonly #global = new SlotList();
+  readonly #lists = [this.#local, this.#global];
   /** Translations for execution by the supervisor and by user code. */
   readonly exec: readonly [ExecTlb, ExecTlb];
+  /** Jump caches of the supervisor and of user code. */
+  readonly jumpCaches: readonly [JumpCache, JumpCache];
   /** Regions that large pages filled entries in. */
   readonly #large = new Filter();
   /** A valid entry has given way to another one, or changed, since this was last cleared. */
@@ -77,8 +91,8 @@ export class Tlb {
   constructor(readonly s: CpuState, readonly mem: PhysMem) {
     this.m = s.i32;
     this.m.fill(-1, FIRST, FIRST + TOTAL * STRIDE);
-    this.exec = [new ExecTlb(() => this.#fillJumpCache(0)), new ExecTlb(() => this.#fillJumpCache(1))];
-    this.flushJumpCaches();
+    const [supervisor, user] = this.jumpCaches = [new JumpCache(this.m, 0), new JumpCache(this.m, 1)];
+    this.exec = [new ExecTlb(() => supervisor.forget()), new ExecTlb(() => user.forget())];
   }
 
   /** Word index of the entry for an address. */
@@ -114,8 +128,9 @@ export class Tlb {
     m[e + 7] = page;
     const global = rights & Right.GLOBAL ? GLOBAL : 0;
     if (pageClass !== PageClass.K4) this.#large.add(region(pageClass, lo, hi));
-    if (!(this.#side[slot] & LISTED)) this.#filled[this.#count++] = slot;
-    this.#side[slot] = LISTED | global | pageClass;
+    const listed = global ? LISTED_GLOBAL : LISTED_LOCAL, side = this.#side[slot];
+    if (!(side & listed)) (global ? this.#global : this.#local).add(slot);
+    this.#side[slot] = side & LISTED | listed | global | pageClass;
   }
 
   /** True when an entry would keep its translation, and lose no right. */
@@ -128,24 +143,26 @@ export class Tlb {
 
   /** Drops every translation and both jump caches. */
   flushAll(): void {
-    if (this.#count > TOTAL >> 2) {
+    if (this.#local.count + this.#global.count > TOTAL >> 2) {
       this.m.fill(-1, FIRST, FIRST + TOTAL * STRIDE);
       this.#side.fill(0);
-    } else for (let i = 0; i < this.#count; i++) this.#drop(this.#filled[i], 0);
-    this.#count = 0;
+    } else {
+      for (const { slots, count } of this.#lists) for (let i = 0; i < count; i++) this.#drop(slots[i], 0);
+    }
+    this.#local.count = this.#global.count = 0;
     this.#large.clear();
     for (const exec of this.exec) exec.flushAll();
   }
 
   /** Drops every translation that is not global, and empties the jump caches that may know one. */
   flushNonGlobal(): void {
-    let kept = 0;
-    for (let i = 0; i < this.#count; i++) {
-      const slot = this.#filled[i];
-      if (this.#side[slot] & GLOBAL) this.#filled[kept++] = slot;
-      else this.#drop(slot, 0);
+    const { slots, count } = this.#local;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i];
+      if (this.#side[slot] & GLOBAL) this.#side[slot] &= ~LISTED_LOCAL;
+      else this.#drop(slot, LISTED_GLOBAL);
     }
-    this.#count = kept;
+    this.#local.count = 0;
     for (const exec of this.exec) exec.flushNonGlobal();
   }
 
@@ -164,25 +181,28 @@ export class Tlb {
 
   /** Makes every jump cache forget. An empty entry is all ones. */
   flushJumpCaches(): void {
-    this.#fillJumpCache(0);
-    this.#fillJumpCache(1);
+    for (const cache of this.jumpCaches) cache.forget();
   }
 
   /** Sets a bit of the valid write tags of all entries, or of those that map one physical page. */
   markWrites(bit: number, page = -1): void {
     const { m } = this;
-    for (let i = 0; i < this.#count; i++) {
-      const e = FIRST + this.#filled[i] * STRIDE;
-      if ((page < 0 || m[e + 7] === page) && this.#valid(e + 2)) m[e + 2] |= bit;
+    for (const { slots, count } of this.#lists) {
+      for (let i = 0; i < count; i++) {
+        const e = FIRST + slots[i] * STRIDE;
+        if ((page < 0 || m[e + 7] === page) && this.#valid(e + 2)) m[e + 2] |= bit;
+      }
     }
   }
 
   /** Clears the "holds code" bit of the write tags that map a physical page. */
   unmarkCode(page: number): void {
     const { m } = this;
-    for (let i = 0; i < this.#count; i++) {
-      const e = FIRST + this.#filled[i] * STRIDE;
-      if (m[e + 7] === page && this.#valid(e + 2)) m[e + 2] &= ~WriteTag.CODE;
+    for (const { slots, count } of this.#lists) {
+      for (let i = 0; i < count; i++) {
+        const e = FIRST + slots[i] * STRIDE;
+        if (m[e + 7] === page && this.#valid(e + 2)) m[e + 2] &= ~WriteTag.CODE;
+      }
     }
   }
 
@@ -190,8 +210,8 @@ export class Tlb {
   watchPages(watch: Pick<Watch, "pages" | "frames"> | null): void {
     this.#watched = watch;
     const { m } = this;
-    for (let i = 0; i < this.#count; i++) {
-      const e = FIRST + this.#filled[i] * STRIDE;
+    for (const slot of this.#valids()) {
+      const e = FIRST + slot * STRIDE;
       for (const tag of [e, e + 2]) {
         if (!this.#valid(tag)) continue;
         m[tag] &= ~WriteTag.DEBUG;
@@ -213,7 +233,7 @@ export class Tlb {
 
   /** The valid entries, in index order: equal contents give equal bytes (marks in write tags are left out). */
   save(): Uint8Array {
-    const slots = this.#filled.slice(0, this.#count).filter((slot) => this.#allowed(slot) !== 0).sort();
+    const slots = this.#valids();
     const exec = this.exec.map((x) => x.save());
     const out = new Uint8Array(8 + slots.length * SAVED + exec[0].length + exec[1].length);
     const v = new DataView(out.buffer);
@@ -255,6 +275,13 @@ export class Tlb {
     for (const exec of this.exec) for (const place of exec.largePages()) this.#large.add(place);
   }
 
+  /** Numbers of all valid entries, ascending. */
+  #valids(): number[] {
+    const all = new Set<number>();
+    for (const { slots, count } of this.#lists) for (const slot of slots.subarray(0, count)) all.add(slot);
+    return [...all].filter((slot) => this.#allowed(slot) !== 0).sort((a, b) => a - b);
+  }
+
   #set(word: number, valid: number | boolean, lo: number, hi: number): void {
     this.m[word] = valid ? lo : -1;
     this.m[word + 1] = valid ? hi : -1;
@@ -290,16 +317,13 @@ export class Tlb {
 
   /** Drops the entries that came from a large page holding an address. */
   #dropRegions(lo: number, hi: number): void {
-    for (let i = 0; i < this.#count; i++) {
-      const slot = this.#filled[i], e = FIRST + slot * STRIDE, c = this.#side[slot] & CLASS;
-      if (c === PageClass.K4) continue;
-      const tag = this.#valid(e) ? e : e + 2;
-      if (sameRegion(c, lo, hi, this.m[tag], this.m[tag + 1])) this.#drop(slot, LISTED);
+    for (const { slots, count } of this.#lists) {
+      for (let i = 0; i < count; i++) {
+        const slot = slots[i], e = FIRST + slot * STRIDE, c = this.#side[slot] & CLASS;
+        if (c === PageClass.K4) continue;
+        const tag = this.#valid(e) ? e : e + 2;
+        if (sameRegion(c, lo, hi, this.m[tag], this.m[tag + 1])) this.#drop(slot, LISTED);
+      }
     }
-  }
-
-  #fillJumpCache(n: number): void {
-    const at = L.JUMP_CACHE + n * L.JUMP_CACHE_SIZE;
-    this.m.fill(-1, at >> 2, (at + L.JUMP_CACHE_SIZE) >> 2);
   }
 }

@@ -7,9 +7,10 @@ import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
 import * as L from "../../layout.ts";
 import { I32, I64 } from "../../wasm/module.ts";
-import { jumpCacheOffset } from "../code_cache.ts";
+import { jumpCacheOffset } from "../../mmu/jump_cache.ts";
 import { P_REC } from "../emit.ts";
 import { REC } from "../insn.ts";
+import { jumpCachePlace } from "../runtime.ts";
 import { FlagEmit } from "./emit_flags.ts";
 
 /** Where a block's header has its index among a region's entries, from its first record (16 bits). */
@@ -125,11 +126,7 @@ export class JitEmit extends FlagEmit {
   }
   #seek(handler: number, miss: (cond: Expr) => void, found: () => void): void {
     const rip = this.#target, mode = this.s.i32[L.MODE >> 2];
-    const hash = X.and(
-      X.xor(X.wrap(rip), X.wrap(X.shrU(rip, X.c64(12)))),
-      X.c32(L.JUMP_CACHE_ENTRIES - 1),
-    );
-    const at = this.let(X.add(X.shl(hash, X.c32(4)), this.#jumpCacheBase()));
+    const at = this.let(X.add(jumpCachePlace(rip), this.#jumpCacheBase()));
     miss(X.ne(X.load(64, at), rip));
     miss(X.ne(X.load(32, at, 12), X.c32(mode)));
     const rec = this.let(X.load(32, at, 8));
