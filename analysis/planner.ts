@@ -7,7 +7,7 @@
 import { type Engine, QueryError } from "./engine.ts";
 import { readRecords } from "./rows.ts";
 import { createTable, identifier, TABLE_COLUMNS } from "./tables.ts";
-import type { View } from "./views.ts";
+import { createView, type View } from "./views.ts";
 
 /** Name of the empty database. */
 const CATALOG = "retrovisor_plan";
@@ -27,9 +27,10 @@ interface PlanNode {
 export class Planner {
   readonly #created = new Set<string>();
 
-  /** @param aliases schemas, the first of which names tables plainly */
-  constructor(readonly engine: Engine, readonly aliases: readonly string[]) {
+  /** @param plain schema of plain names */
+  constructor(readonly engine: Engine, readonly aliases: readonly string[], readonly plain: string) {
     engine.run(`ATTACH ':memory:' AS ${CATALOG}`);
+    engine.run(`CREATE SCHEMA IF NOT EXISTS ${CATALOG}.${identifier(plain)}`);
     for (const alias of aliases) {
       const schema = `${CATALOG}.${identifier(alias)}`;
       engine.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
@@ -40,12 +41,18 @@ export class Planner {
   /**
    * The columns of each table that a statement reads; null when that cannot be known.
    * @param views what the statement uses, in order of creation
+   * @param unions what to create in the schema of plain names, by name
    */
-  columns(sql: string, views: readonly View[]): Map<string, Set<string>> | null {
+  columns(
+    sql: string,
+    views: readonly View[],
+    unions: ReadonlyMap<string, string>,
+  ): Map<string, Set<string>> | null {
     if (OPAQUE.test(sql)) return null;
     try {
       for (const alias of this.aliases) this.#create(alias, views);
-      this.engine.run(`USE ${CATALOG}.${identifier(this.aliases[0])}`);
+      this.engine.run(`USE ${CATALOG}.${identifier(this.plain)}`);
+      for (const union of unions.values()) this.engine.run(union);
       this.engine.run(`SET disabled_optimizers = '${DISABLED}'`);
       const rows = readRecords([this.engine.run(`EXPLAIN (FORMAT JSON) ${sql}`)]);
       return scans(JSON.parse(String(rows.at(-1)?.explain_value)));
@@ -55,7 +62,7 @@ export class Planner {
       throw error;
     } finally {
       this.engine.run("RESET disabled_optimizers");
-      this.engine.run(`USE memory.${identifier(this.aliases[0])}`);
+      this.engine.run(`USE memory.${identifier(this.plain)}`);
     }
   }
 
@@ -64,7 +71,7 @@ export class Planner {
     if (missing.length === 0) return;
     this.engine.run(`USE ${CATALOG}.${identifier(alias)}`);
     for (const view of missing) {
-      this.engine.run(view.sql);
+      this.engine.run(createView(view, identifier(alias)));
       this.#created.add(`${alias}.${view.name}`);
     }
   }

@@ -9,7 +9,8 @@ import { Loader, type TraceSource, type Wanted } from "./loader.ts";
 import { Planner } from "./planner.ts";
 import { type Column, readRecords, readRows, type Row, type RowStream, type Value } from "./rows.ts";
 import { type ColumnType, createTable, identifier, TABLE_COLUMNS } from "./tables.ts";
-import { loadViews, needs, type View } from "./views.ts";
+import { TOGETHER, togetherSql } from "./together.ts";
+import { createView, loadViews, needs, type View, wordsOf } from "./views.ts";
 
 export type { Column, Row, RowStream, TraceSource, Value };
 export { QueryError } from "./engine.ts";
@@ -25,6 +26,11 @@ const WHOLE_ROWS_MAX = 1_000_000;
 export interface SessionOptions {
   /** Tables with more rows than this are loaded column by column as they are needed; default a million. */
   wholeRowsMax?: number;
+  /**
+   * What each source is called: plain names are then those of all sources together, with a column `trace` in front.
+   * By alias; left out: plain names are those of the first source.
+   */
+  labels?: ReadonlyMap<string, string>;
 }
 
 /** An open SQL session. */
@@ -35,6 +41,7 @@ export class Session {
   readonly #known: ReadonlySet<string>;
   readonly #created = new Set<string>();
   readonly #wholeRowsMax: number;
+  readonly #labels: ReadonlyMap<string, string> | null;
   #planner: Planner | null = null;
 
   private constructor(engine: Engine, sources: Map<string, TraceSource>, options: SessionOptions) {
@@ -42,6 +49,7 @@ export class Session {
     this.#loader = new Loader(engine);
     this.#sources = sources;
     this.#wholeRowsMax = options.wholeRowsMax ?? WHOLE_ROWS_MAX;
+    this.#labels = options.labels ?? null;
     const names = [...sources.values()].flatMap((s) => [...s.tables]);
     this.#known = new Set([...TABLE_COLUMNS.keys(), ...names]);
   }
@@ -59,7 +67,8 @@ export class Session {
       : new Map([["main", sources as TraceSource]]);
     const session = new Session(await Engine.open(), map, options);
     for (const alias of map.keys()) session.#loader.open(alias);
-    session.#use(map.keys().next().value ?? "main");
+    if (session.#labels !== null) session.#engine.run(`CREATE SCHEMA ${TOGETHER}`);
+    session.#use(session.#plain);
     return session;
   }
 
@@ -107,6 +116,11 @@ export class Session {
     this.#engine.close();
   }
 
+  /** Schema of plain names. */
+  get #plain(): string {
+    return this.#labels === null ? this.#sources.keys().next().value ?? "main" : TOGETHER;
+  }
+
   #use(alias: string): void {
     this.#engine.run(`USE memory.${identifier(alias)}`);
   }
@@ -117,7 +131,7 @@ export class Session {
     const { tables, views } = needs(catalog ? [sql, ...loadViews().keys()].join(" ") : sql, this.#known);
     if (catalog) { for (const name of this.#known) if (!HEAVY.has(name)) tables.push(name); }
     const wanted = catalog ? () => "all" as const : this.#wanted(sql, tables, views);
-    const first = this.#sources.keys().next().value ?? "main";
+    const plain = this.#plain;
     for (const [alias, source] of this.#sources) {
       for (const table of tables) {
         const columns = wanted(table);
@@ -127,13 +141,30 @@ export class Session {
       for (const table of catalog ? HEAVY : []) this.#loader.empty(alias, table);
       const missing = views.filter((v) => !this.#created.has(`${alias}.${v.name}`));
       if (missing.length === 0) continue;
-      if (alias !== first) this.#use(alias);
+      if (alias !== plain) this.#use(alias);
       for (const view of missing) {
-        this.#engine.run(view.sql);
+        this.#engine.run(createView(view, identifier(alias)));
         this.#created.add(`${alias}.${view.name}`);
       }
-      if (alias !== first) this.#use(first);
+      if (alias !== plain) this.#use(plain);
     }
+    for (const [name, union] of this.#unions(sql, catalog)) {
+      if (this.#created.has(`${TOGETHER}.${name}`)) continue;
+      this.#engine.run(union);
+      this.#created.add(`${TOGETHER}.${name}`);
+    }
+  }
+
+  /** Statements that make what a statement itself names a union over all sources, where plain names are that. */
+  #unions(sql: string, catalog: boolean): Map<string, string> {
+    const unions = new Map<string, string>();
+    if (this.#labels === null) return unions;
+    const views = loadViews();
+    for (const name of catalog ? [...this.#known, ...views.keys()] : wordsOf(sql)) {
+      if (!this.#known.has(name) && !views.has(name)) continue;
+      unions.set(name, togetherSql(name, views.get(name), this.#labels));
+    }
+    return unions;
   }
 
   /**
@@ -147,8 +178,8 @@ export class Session {
       );
     const large = new Set(tables.filter((t) => rows(t) > this.#wholeRowsMax));
     if (large.size === 0) return () => "all";
-    this.#planner ??= new Planner(this.#engine, [...this.#sources.keys()]);
-    const columns = this.#planner.columns(sql, views);
+    this.#planner ??= new Planner(this.#engine, [...this.#sources.keys()], this.#plain);
+    const columns = this.#planner.columns(sql, views, this.#unions(sql, false));
     if (columns === null) return () => "all";
     return (table) => columns.has(table) && !large.has(table) ? "all" : columns.get(table) ?? null;
   }

@@ -63,6 +63,16 @@ function parseHeader(file: string, text: string): View {
   };
 }
 
+/**
+ * The CREATE statement of a view in a schema that is in use. What a view names is looked up when it is made; what a macro names,
+ * when it is called: there the schema is written out.
+ * @param schema as SQL
+ */
+export function createView(view: View, schema: string): string {
+  if (!/^CREATE OR REPLACE MACRO /.test(view.sql)) return view.sql;
+  return view.sql.replace(/\b(FROM|JOIN) ([a-z_0-9]+)\b/g, `$1 ${schema}.$2`);
+}
+
 let cache: Map<string, View> | null = null;
 
 /** All views by name, in alphabetical order. */

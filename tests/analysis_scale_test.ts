@@ -62,6 +62,34 @@ Deno.test("tables are loaded whole for statements that leave views behind", () =
   same("SELECT max(arg0) FROM memory.main.exits");
 });
 
+Deno.test("recordings side by side have a column that says which, whole or by column, in tables, views and macros", async () => {
+  const other = new MemoryStore();
+  synthesize(other, { exits: 900, vcpus: 1, seed: 5 });
+  const second = Bundle.open(other);
+  const labels = new Map([["t1", "one"], ["t2", "it's two"]]);
+  const answers: unknown[] = [];
+  for (const wholeRowsMax of [0, Infinity]) {
+    const sources = new Map([["t1", bundleSource(bundle)], ["t2", bundleSource(second)]]);
+    const session = await Session.open(sources, { labels, wholeRowsMax });
+    assertEquals(session.records("SELECT trace, count(*)::INTEGER AS n FROM exits GROUP BY ALL ORDER BY n"), [
+      { trace: "it's two", n: 900 },
+      { trace: "one", n: 20_000 },
+    ]);
+    assertEquals(
+      session.records("SELECT trace, sum(samples)::INTEGER AS n FROM exit_summary GROUP BY ALL ORDER BY n"),
+      session.records("SELECT trace, sum(exits)::INTEGER AS n FROM exit_rate(1000) GROUP BY ALL ORDER BY n"),
+    );
+    assertEquals(session.records("SELECT count(*)::INTEGER AS n FROM t2.exits"), [{ n: 900 }]);
+    answers.push(
+      session.records("FROM hypercall_mix ORDER BY ALL"),
+      session.records("SELECT max(cr3) FROM exits"),
+    );
+    assert(session.records("SHOW TABLES").some((r) => r.name === "exit_summary"));
+    session.close();
+  }
+  assertEquals(answers.slice(0, 2), answers.slice(2));
+});
+
 Deno.test("a projection carries only what was asked for", () => {
   const bytes = (columns?: Set<string>) =>
     [...streamSegments(bundle, "exits", 8, columns)].reduce((n, s) => n + s.length, 0);
