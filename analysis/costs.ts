@@ -12,7 +12,6 @@
  */
 import { parse } from "@std/toml/parse";
 import { Table, tableToIPC, Uint64, Utf8, vectorFromArray } from "apache-arrow";
-import { BaselineError } from "./baseline.ts";
 
 /** Name of the table that views read given prices from. */
 export const GIVEN_COSTS = "given_costs";
@@ -35,41 +34,49 @@ export interface Cost {
   source: string;
 }
 
-/** Reads prices. @param file name for messages @throws BaselineError */
+/** A file that holds no prices: one sentence with its name. */
+export class CostsError extends Error {
+  /** Always "CostsError". */
+  override name = "CostsError";
+  /** The command line names an unusable file. */
+  readonly exitCode = 2;
+}
+
+/** Reads prices. @param file name for messages @throws CostsError */
 export function parseCosts(file: string, text: string): Cost[] {
   let toml: Record<string, unknown>;
   try {
     toml = parse(text);
   } catch (error) {
     const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new BaselineError(`Cannot use ${file}: it is not TOML: ${why}.`);
+    throw new CostsError(`Cannot use ${file}: it is not TOML: ${why}.`);
   }
   const costs: Cost[] = [];
   for (const [preset, entry] of Object.entries(toml)) {
     if (typeof entry !== "object" || entry === null || Array.isArray(entry) || entry instanceof Date) {
-      throw new BaselineError(
+      throw new CostsError(
         `Cannot use ${file}: "${preset}" is not a table of prices such as [${preset}].`,
       );
     }
     const { source, ...prices } = entry as Record<string, unknown>;
     if (typeof source !== "string" || source === "") {
-      throw new BaselineError(
+      throw new CostsError(
         `Cannot use ${file}: [${preset}] does not say where its prices are from (source).`,
       );
     }
     for (const [reason, cycles] of Object.entries(prices)) {
       if (typeof cycles !== "number" || !Number.isSafeInteger(cycles) || cycles < 0) {
-        throw new BaselineError(
+        throw new CostsError(
           `Cannot use ${file}: in [${preset}], "${reason}" must be a number of cycles.`,
         );
       }
       if (reason !== "default" && !/^[A-Z][A-Z0-9_]*$/.test(reason)) {
-        throw new BaselineError(`Cannot use ${file}: in [${preset}], "${reason}" is no exit reason.`);
+        throw new CostsError(`Cannot use ${file}: in [${preset}], "${reason}" is no exit reason.`);
       }
       costs.push({ preset, reason: reason === "default" ? null : reason, cycles, source });
     }
     if (!costs.some((c) => c.preset === preset && c.reason === null)) {
-      throw new BaselineError(`Cannot use ${file}: [${preset}] has no default price.`);
+      throw new CostsError(`Cannot use ${file}: [${preset}] has no default price.`);
     }
   }
   return costs;

@@ -4,19 +4,27 @@
  * @module
  */
 import { REPLAY_FUNCTIONS, signatureOf } from "../analysis/replay/functions.ts";
+import { COSTS_BYTES_MAX, parseCosts } from "../analysis/costs.ts";
+import { parquetFile } from "../analysis/export/parquet.ts";
 import { formatRows, type TextFormat } from "../analysis/format.ts";
-import { Session, type TraceSource } from "../analysis/session.ts";
+import { Session, type SessionOptions, type TraceSource } from "../analysis/session.ts";
 import { bundleSource } from "../analysis/source.ts";
+import { splitStatements } from "../analysis/statements.ts";
 import { loadViews, type View } from "../analysis/views.ts";
+import type { Bundle } from "../traces/bundle.ts";
 import { TABLES } from "../traces/schema.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
-import { BufferedOut, note, out, print } from "./io.ts";
+import { explain } from "./explain.ts";
+import { readText } from "./files.ts";
+import { BufferedOut, note, out, OutputClosed, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
+import { repl } from "./repl.ts";
 import { CachedComputer, withReplay } from "./replay_tables.ts";
-import { limitArgs, openBundle, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
+import { openBundle, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
-const FORMATS = ["table", "json", "csv", "arrow"] as const;
+const FORMATS = ["table", "json", "csv", "arrow", "parquet"] as const;
+type Format = typeof FORMATS[number];
 /** Longest SQL text. */
 const SQL_BYTES_MAX = 1 << 20;
 
@@ -24,11 +32,16 @@ const SQL_BYTES_MAX = 1 << 20;
 export const queryVerb: Verb = {
   name: "query",
   summary: "Ask a recording in SQL.",
-  usage: "TRACE SQL | TRACE -f FILE | TRACE - | --views",
+  usage: "TRACE [TRACE ...] [SQL | -f FILE | -] | --views",
   options: [
     { name: "file", alias: "f", value: "FILE", help: "Read the SQL from a file." },
-    { name: "format", value: "FORMAT", help: "table (default), json, csv or arrow (an Arrow IPC stream)." },
+    {
+      name: "format",
+      value: "FORMAT",
+      help: "table (default), json, csv, arrow (an IPC stream) or parquet.",
+    },
     { name: "with", value: "TRACE", help: "A second recording, its tables under the schema b: b.exits." },
+    { name: "costs", value: "FILE", help: "Prices of exits for view cost, as TOML (see docs/questions.md)." },
     SYMBOLS_OPTION,
     {
       name: "cache",
@@ -38,16 +51,28 @@ export const queryVerb: Verb = {
     { name: "views", help: "List the views and tables that SQL can name." },
   ],
   notes: `
-The tables are those of the recording (exits, hypercalls, inputs, interrupts, console, ...); the dialect is DuckDB's.
+The tables are those of the recording (exits, hypercalls, inputs, interrupts, console, ...); the dialect is DuckDB's. Without
+SQL, statements are read from the terminal, with history and completion, or from standard input. A text may hold several
+statements with semicolons between them.
+
+Several recordings are asked side by side: every table and view then has a column trace in front, the recording's name;
+each is also a schema of its own, t1, t2, ... (t2.exits).
+
 Integers are exact up to 64 bits in every format; in json they are written out as JSON numbers of any length. table and
-csv show control characters of guest text as \\xNN; blobs are hexadecimal.`,
+csv show control characters of guest text as \\xNN; blobs are hexadecimal. Results are streamed. Of a recording with more than
+a million exits only the columns that a statement reads are loaded.`,
   examples: [
     ["query demo-1.trace 'FROM exit_summary'", "Exits by reason, as perf kvm stat prints them."],
+    ["query demo-1.trace", "Statement after statement, with history and completion."],
     [
       "query demo-1.trace 'SELECT name, count(*) FROM hypercalls GROUP BY name' --format csv",
       "Hypercalls, as CSV.",
     ],
     ["query demo-1.trace 'FROM exit_rate(1000000)'", "Exits per virtual millisecond."],
+    [
+      "query a.trace b.trace 'SELECT trace, vm_exit, samples FROM exit_summary ORDER BY ALL'",
+      "Recordings side by side.",
+    ],
     [
       "query a.trace --with b.trace 'SELECT * FROM exits JOIN b.exits b USING (seq) WHERE exits.rip <> b.rip LIMIT 1'",
       "Where two recordings part.",
@@ -70,35 +95,142 @@ async function query(given: Given): Promise<number> {
     print(viewList());
     return ExitCode.OK;
   }
-  const path = tracePath(given, "query");
+  const { traces, sql } = splitArgs(given);
   const format = formatOption(given.values.format);
-  if (format === "arrow" && Deno.stdout.isTerminal()) {
+  const interactive = sql === null && Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+  if ((format === "arrow" || format === "parquet") && Deno.stdout.isTerminal()) {
     throw new UsageError(
-      "An Arrow stream is binary: send it to a file, retrovisor query ... --format arrow > FILE.",
+      `${format} is binary: send it to a file, retrovisor query ... --format ${format} > FILE.`,
     );
   }
-  const sql = await sqlText(given);
-  const symbols = symbolsOption(given);
-  const bundles = [openBundle(path)];
-  const sources = new Map<string, TraceSource>([["main", bundleSource(bundles[0], symbols)]]);
-  if (given.values.with !== undefined) {
-    bundles.push(openBundle(tracePath({ ...given, args: [given.values.with] }, "query")));
-    sources.set("b", bundleSource(bundles[1]));
-  }
-  for (const b of bundles) {
-    if (b.recovered) note(`retrovisor: the recording was cut; it is read up to icount ${b.icount}.`);
-  }
-  const session = await Session.open(sources);
+  const text = interactive ? "" : sql ?? await readStdin();
+  if (!interactive && text.trim() === "") throw new UsageError('The SQL is empty; try "FROM exit_summary".');
+  const bundles: Bundle[] = [];
   try {
-    const cached = given.flags.cache !== false;
-    const full = await withReplay(session, sql, () => new CachedComputer(bundles[0], path, cached));
-    if (format === "arrow") { for (const piece of session.arrow(full)) out(piece); }
-    else printRows(session, full, format);
+    const [sources, options] = openSources(given, traces, bundles);
+    const session = await Session.open(sources, options);
+    try {
+      const cached = given.flags.cache !== false;
+      const expand = (sql: string) =>
+        withReplay(session, sql, () => new CachedComputer(bundles[0], traces[0], cached));
+      if (interactive) await interact(session, format, expand);
+      else await runAll(session, text, format, expand);
+    } finally {
+      session.close();
+    }
   } finally {
-    session.close();
     for (const b of bundles) b.close();
   }
   return ExitCode.OK;
+}
+
+/** Which arguments are recordings, and the SQL: the last argument, unless it is a recording, too. */
+function splitArgs(given: Given): { traces: string[]; sql: string | null } {
+  const { args } = given;
+  const last = args.length > 1 ? args[args.length - 1] : undefined;
+  const fromFile = given.values.file === undefined ? null : readSql(given.values.file);
+  const isSql = last !== undefined && !isRecording(last);
+  if (isSql && fromFile !== null) {
+    throw new UsageError(`There is SQL in "${given.values.file}" and on the command line; give one of them.`);
+  }
+  const traces = (isSql ? args.slice(0, -1) : args).map((arg) =>
+    tracePath({ ...given, args: [arg] }, "query")
+  );
+  if (traces.length === 0) tracePath(given, "query");
+  if (traces.length > 1 && given.values.with !== undefined) {
+    throw new UsageError("--with is for one recording; several are already side by side.");
+  }
+  return { traces, sql: fromFile ?? (isSql && last !== "-" ? last : null) };
+}
+
+function isRecording(path: string): boolean {
+  if (path.replace(/\/+$/, "").endsWith(".trace")) return true;
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** Opens everything that is named. @param bundles takes what has to be closed */
+function openSources(
+  given: Given,
+  traces: readonly string[],
+  bundles: Bundle[],
+): [Map<string, TraceSource>, SessionOptions] {
+  const symbols = symbolsOption(given), { costs } = given.values;
+  const prices = costs === undefined
+    ? []
+    : parseCosts(costs, readText(costs, "a file of prices", COSTS_BYTES_MAX));
+  const open = (path: string) => {
+    const bundle = openBundle(path);
+    bundles.push(bundle);
+    if (bundle.recovered) note(`retrovisor: ${path} was cut; it is read up to icount ${bundle.icount}.`);
+    return bundle;
+  };
+  if (traces.length > 1) {
+    const sources = new Map(traces.map((t, i) => [`t${i + 1}`, bundleSource(open(t), symbols, prices)]));
+    return [sources, { labels: labelsOf(traces) }];
+  }
+  const sources = new Map([["main", bundleSource(open(traces[0]), symbols, prices)]]);
+  if (given.values.with !== undefined) {
+    sources.set("b", bundleSource(open(tracePath({ ...given, args: [given.values.with] }, "query"))));
+  }
+  return [sources, {}];
+}
+
+/** Names of recordings by schema: of their folders, numbered where two are alike. */
+function labelsOf(traces: readonly string[]): Map<string, string> {
+  const names = traces.map((t) => t.replace(/\/+$/, "").replace(/^.*\//, "").replace(/\.trace$/, ""));
+  return new Map(
+    names.map((
+      name,
+      i,
+    ) => [`t${i + 1}`, names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}#${i + 1}`]),
+  );
+}
+
+/** Computes what a statement takes from replaying. @returns the statement over what was computed */
+type Expand = (sql: string) => Promise<string>;
+
+/** Runs the statements of a text one after the other. */
+async function runAll(session: Session, text: string, format: Format, expand: Expand): Promise<void> {
+  const { complete, rest } = splitStatements(text);
+  const statements = rest === "" ? complete : [...complete, rest];
+  if (statements.length === 0) throw new UsageError('The SQL is empty; try "FROM exit_summary".');
+  if (statements.length > 1 && (format === "arrow" || format === "parquet")) {
+    throw new UsageError(`${format} holds one result, and there are ${statements.length} statements.`);
+  }
+  for (const [i, statement] of statements.entries()) {
+    const sql = await expand(statement);
+    if (format === "arrow") { for (const piece of session.arrow(sql)) out(piece); }
+    else if (format === "parquet") { for await (const piece of parquetFile(session.arrow(sql))) out(piece); }
+    else {
+      if (i > 0 && format === "table") print("\n");
+      printRows(session, sql, format);
+    }
+  }
+}
+
+async function interact(session: Session, initial: Format, expand: Expand): Promise<void> {
+  let format = initial === "json" || initial === "csv" ? initial : "table" as TextFormat;
+  await repl({
+    async run(sql) {
+      try {
+        printRows(session, await expand(sql), format);
+      } catch (error) {
+        if (error instanceof OutputClosed) throw error;
+        explain(error);
+      }
+    },
+    format(name) {
+      const known = (["table", "json", "csv"] as const).find((f) => f === name);
+      format = known ?? format;
+      return known !== undefined;
+    },
+    print: (line) => print(line + "\n"),
+    views: viewList,
+  });
 }
 
 function printRows(session: Session, sql: string, format: TextFormat): void {
@@ -107,40 +239,15 @@ function printRows(session: Session, sql: string, format: TextFormat): void {
   buffer.flush();
 }
 
-function formatOption(text: string | undefined): typeof FORMATS[number] {
+function formatOption(text: string | undefined): Format {
   const format = FORMATS.find((f) => f === (text ?? "table"));
   if (format !== undefined) return format;
   throw new UsageError(`There is no format "${text}"${suggestion(text ?? "", FORMATS)}`);
 }
 
-async function sqlText(given: Given): Promise<string> {
-  const { file } = given.values;
-  limitArgs(given, "query", file === undefined ? 2 : 1);
-  const arg = given.args[1];
-  if (file === undefined && arg === undefined) {
-    throw new UsageError(
-      `query needs SQL: retrovisor query TRACE "FROM exit_summary"; --views lists what there is.`,
-    );
-  }
-  const text = file !== undefined ? await readSql(file) : arg === "-" ? await readStdin() : arg;
-  if (text.trim() === "") throw new UsageError('The SQL is empty; try "FROM exit_summary".');
-  return text;
-}
-
-async function readSql(file: string): Promise<string> {
-  if (file === "-") return await readStdin();
-  try {
-    const { size } = await Deno.stat(file);
-    if (size > SQL_BYTES_MAX) {
-      throw new UsageError(`Cannot use ${file}: SQL is at most ${SQL_BYTES_MAX} bytes.`);
-    }
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new UsageError(`Cannot read ${file}: there is no such file.`);
-    }
-    throw error;
-  }
+/** SQL of a file; null for "-", standard input. */
+function readSql(file: string): string | null {
+  return file === "-" ? null : readText(file, "SQL", SQL_BYTES_MAX);
 }
 
 async function readStdin(): Promise<string> {

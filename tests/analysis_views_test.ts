@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
-import { BaselineError } from "../analysis/baseline.ts";
-import { encodeCosts, parseCosts } from "../analysis/costs.ts";
+import { CostsError, encodeCosts, parseCosts } from "../analysis/costs.ts";
 import { type Row, Session } from "../analysis/session.ts";
 import { identifier } from "../analysis/tables.ts";
 import { loadViews } from "../analysis/views.ts";
@@ -342,7 +341,7 @@ Deno.test("cost takes prices from a file, which replace a preset of the same nam
       ['[x]\nsource = "s"\ndefault = 1\n"a b" = 1', "no exit reason"],
       ["[", "not TOML"],
     ]
-  ) assertThrows(() => parseCosts("f", text), BaselineError, why.replace("no table", "not a table"));
+  ) assertThrows(() => parseCosts("f", text), CostsError, why.replace("no table", "not a table"));
 });
 
 Deno.test("views over an empty recording are empty, not errors", async () => {

@@ -178,7 +178,7 @@ Deno.test("usage errors are one sentence with exit code 2", async () => {
     [["run", "--output", TRACE], "already holds a recording"],
     [["run", "--script", "nosuch"], "no such file"],
     [["run", "cpuid=host,nosuch=0", "--no-record"], "nosuch"],
-    [["query", TRACE], "needs SQL"],
+    [["query", TRACE], "SQL is empty"],
     [["query", TRACE, "SELECT 1", "--format", "jsn"], "did you mean json?"],
     [["replay", "nosuch.trace"], "no such folder"],
     [["info", MAIN], "this is a file"],
