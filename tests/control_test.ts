@@ -402,3 +402,24 @@ Deno.test("HLT halts at CPL 0 only, and VMMCALL is #UD when the machine does not
   assertEquals(c.run("vmmcall"), null);
   assertFault(c.run("vmcall"), Vec.UD, -1);
 });
+
+Deno.test("RDTSCP and RDPMC give time and nothing, and obey CR4.TSD and CR4.PCE; SVM's instructions are undefined", () => {
+  const c = protectedMachine(0, "default,+rdtscp"), { s } = c;
+  resetMsrs(c);
+  c.hooks.tsc = () => 77;
+  s.u32[L.MSR_TSC_AUX >> 2] = 5;
+  assertEquals(c.run("rdtscp"), null);
+  assertEquals([s.lo(Gpr.DX), s.lo(Gpr.AX), s.lo(Gpr.CX)], [0, 77, 5]);
+  s.setReg(Gpr.CX, 0, 0);
+  assertEquals(c.run("rdpmc"), null);
+  assertEquals([s.lo(Gpr.DX), s.lo(Gpr.AX)], [0, 0]);
+  s.setReg(Gpr.CX, 9, 0);
+  assertFault(c.run("rdpmc"), Vec.GP, 0, "no such counter");
+  assertFault(c.run("svm_op"), Vec.UD, -1);
+  enterRing(c, 3);
+  s.setReg(Gpr.CX, 0, 0);
+  assertFault(c.run("rdpmc"), Vec.GP, 0, "CR4.PCE is clear");
+  s.u32[L.CR4 >> 2] = Cr4.TSD;
+  assertFault(c.run("rdtscp"), Vec.GP, 0);
+  assertFault(protectedMachine(0, "default,-rdtscp").run("rdtscp"), Vec.UD, -1);
+});

@@ -216,13 +216,7 @@ class Collector {
   constructor(readonly mode: Mode) {}
 
   add(e: Encoding): void {
-    const bytes = new Uint8Array(15);
-    let n = 0;
-    for (const p of e.prefixes) bytes[n++] = p;
-    if (e.rexW) bytes[n++] = 0x48;
-    for (const o of e.opcode) bytes[n++] = o;
-    const reg = 31 - Math.clz32(e.regs), rm = 31 - Math.clz32(e.rms);
-    if (e.modrm !== "none") bytes[n] = (e.modrm === "reg" ? 0xc0 : 0) | reg << 3 | rm;
+    const bytes = bytesOf(e);
     const decoder = new Decoder(this.mode, bytes, DECODER_OPTIONS);
     decoder.decodeOut(this.#instruction);
     decoder.free();
@@ -263,30 +257,46 @@ class Collector {
 
 const cache = new Map<Mode, CodeForm[]>();
 
+/** Every encoding of the opcode maps: prefixes, opcode, one ModRM.reg and ModRM.rm. */
+export function* encodingsOf(mode: Mode): Generator<Encoding> {
+  for (const { opcode, modrm } of opcodes(mode)) {
+    for (const { prefixes, rexW } of PREFIX_SETS) {
+      if (rexW && mode !== 64) continue;
+      const e = { prefixes, rexW, opcode };
+      if (!modrm) {
+        yield { ...e, modrm: "none", regs: 1, rms: 1 };
+        continue;
+      }
+      for (let reg = 0; reg < 8; reg++) {
+        yield { ...e, modrm: "mem", regs: 1 << reg, rms: 1 };
+        if (!rmMatters(opcode)) {
+          yield { ...e, modrm: "reg", regs: 1 << reg, rms: 1 };
+          continue;
+        }
+        for (let rm = 0; rm < 8; rm++) yield { ...e, modrm: "reg", regs: 1 << reg, rms: 1 << rm };
+      }
+    }
+  }
+}
+
+/** Bytes of an encoding with the first of its ModRM values, zeros behind them. */
+export function bytesOf(e: Encoding): Uint8Array {
+  const bytes = new Uint8Array(15);
+  let n = 0;
+  for (const p of e.prefixes) bytes[n++] = p;
+  if (e.rexW) bytes[n++] = 0x48;
+  for (const o of e.opcode) bytes[n++] = o;
+  const reg = 31 - Math.clz32(e.regs), rm = 31 - Math.clz32(e.rms);
+  if (e.modrm !== "none") bytes[n] = (e.modrm === "reg" ? 0xc0 : 0) | reg << 3 | rm;
+  return bytes;
+}
+
 /** All forms of a mode, in a fixed order. */
 export function formsOf(mode: Mode): CodeForm[] {
   const known = cache.get(mode);
   if (known) return known;
   const collector = new Collector(mode);
-  for (const { opcode, modrm } of opcodes(mode)) {
-    for (const { prefixes, rexW } of PREFIX_SETS) {
-      if (rexW && mode !== 64) continue;
-      if (!modrm) {
-        collector.add({ prefixes, rexW, opcode, modrm: "none", regs: 1, rms: 1 });
-        continue;
-      }
-      for (let reg = 0; reg < 8; reg++) {
-        collector.add({ prefixes, rexW, opcode, modrm: "mem", regs: 1 << reg, rms: 1 });
-        if (!rmMatters(opcode)) {
-          collector.add({ prefixes, rexW, opcode, modrm: "reg", regs: 1 << reg, rms: 1 });
-          continue;
-        }
-        for (let rm = 0; rm < 8; rm++) {
-          collector.add({ prefixes, rexW, opcode, modrm: "reg", regs: 1 << reg, rms: 1 << rm });
-        }
-      }
-    }
-  }
+  for (const e of encodingsOf(mode)) collector.add(e);
   const forms = [...collector.forms.values()];
   for (const f of forms) {
     for (const e of f.encodings) if (e.modrm === "reg" && !rmMatters(e.opcode)) e.rms = 0xff;

@@ -209,16 +209,19 @@ function formsFor(mode: Mode, groups: ReadonlySet<Group>): CodeForm[] {
   return list;
 }
 
-/** Tries once; null when the bytes that came out must not be run. */
-function attempt(r: Random, mode: Mode, groups: ReadonlySet<Group>): GeneratedCase | null {
-  const forms = formsFor(mode, groups);
+/**
+ * Tries once; null when the bytes that came out must not be run.
+ * @param only one instruction of this form, instead of a sequence of any
+ */
+function attempt(r: Random, mode: Mode, groups: ReadonlySet<Group>, only?: CodeForm): GeneratedCase | null {
+  const forms = only ? [only] : formsFor(mode, groups);
   const b: Building = { r, mode, bytes: [], gpr: randomRegisters(r, mode), taken: new Set() };
-  const length = r.chance(0.75) ? 1 : 2 + r.below(4);
+  const length = only || r.chance(0.75) ? 1 : 2 + r.below(4);
   let form = forms[0], undefinedFlags = 0, mnemonic = "", transcendental = false, mmx = false;
   for (let n = 0; n < length && b.bytes.length < 45; n++) {
     form = r.pick(forms);
     const decoded = appendInstruction(b, form, groups);
-    if (!decoded || b.bytes.length > 64) return null;
+    if (!decoded || b.bytes.length > 64 || only && decoded.code !== only.code) return null;
     // What is undefined must not steer what follows.
     if ((undefinedFlags || transcendental || APPROXIMATE.test(mnemonic)) && n > 0) return null;
     // Nor do processors agree on the pointers to the last x87 instruction (CPUID leaf 7, FDP_EXCPTN_ONLY, no FCS/FDS).
@@ -261,4 +264,18 @@ export function makeCase(seed: number, index: number, groups: ReadonlySet<Group>
     const made = attempt(r, mode, groups);
     if (made) return made;
   }
+}
+
+/** A state for one instruction of a form; null when the form's encodings are never run (too many tries). */
+export function makeFormCase(
+  r: Random,
+  mode: Mode,
+  groups: ReadonlySet<Group>,
+  form: CodeForm,
+): GeneratedCase | null {
+  for (let tries = 0; tries < 400; tries++) {
+    const made = attempt(r, mode, groups, form);
+    if (made) return made;
+  }
+  return null;
 }

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { DEFAULT_CONFIG } from "../../core/config.ts";
+import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
 import { xtfMain } from "./xtf.ts";
@@ -23,6 +24,12 @@ Usage: deno task fidelity MODE [OPTION]...
     --loops           small loops instead of single instructions
     --jit N           compile blocks that ran N times (default: 0, interpret everything)
 
+  --coverage          every form that user mode can run, each from many states, held against the host processor
+    --states N        states of each form (default: 1000)
+    --seed S          seed of the states (default: 1)
+    --csv             print every form
+    --write           write docs/fidelity-coverage.md
+
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
 
@@ -33,9 +40,9 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict", "loops"],
-    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut", "cpuid"],
-    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0" },
+    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write"],
+    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut", "cpuid", "states"],
+    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0", states: "1000" },
   });
   if (options.help) {
     console.log(HELP);
@@ -52,6 +59,10 @@ export async function main(args: string[]): Promise<number> {
       loops: options.loops,
       jit: Number(options.jit ?? 0),
     });
+  }
+  if (options.coverage) {
+    const { states, seed, csv, write } = options;
+    return await coverageMain({ states: Number(states), seed: Number(seed), csv, page: write });
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "");
   if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
