@@ -136,7 +136,7 @@ export const JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16;
 
 /** Decoded instruction records. */
 export const CODE = 0x0030_0000;
-export const CODE_SIZE = 0x02d0_0000;
+export const CODE_SIZE = 0x02f0_0000;
 
 /** Guest-physical memory backing starts here; page-aligned. */
-export const RAM = 0x0300_0000;
+export const RAM = 0x0320_0000;

@@ -68,6 +68,8 @@ export class CodeCache {
   splits: ReadonlySet<number> | null = null;
   /** Records end here; an instrument takes room behind it. */
   end = CODE_END;
+  /** Sequences get handlers of their own; an instrumented interpreter has none. */
+  fuses = true;
   /** Told of each record made, with where its instruction's bytes are; null: nobody looks on. */
   onRecord: ((rec: number, from: Uint8Array, at: number, length: number) => void) | null = null;
   /** Blocks decoded since start, for statistics. */
@@ -267,7 +269,7 @@ export class CodeCache {
       if (d.endsBlock) break;
     }
     for (let i = 0; i < count; i++) this.#u8[at + i * REC_SIZE + REC.REM] = count - i;
-    this.#fuse(at, count);
+    if (this.fuses) this.#fuse(at, count);
     this.#closing(rec, rip, this.#jmp);
     return { count, end: rec };
   }
