@@ -13,15 +13,6 @@
 import { parse } from "@std/toml/parse";
 import { Table, tableToIPC, Uint64, Utf8, vectorFromArray } from "apache-arrow";
 
-/** Name of the table that views read given prices from. */
-export const GIVEN_COSTS = "given_costs";
-/** Its columns as DuckDB types. */
-export const GIVEN_COSTS_COLUMNS: readonly (readonly [string, string])[] = [
-  ["preset", "VARCHAR"],
-  ["reason", "VARCHAR"],
-  ["cycles", "UBIGINT"],
-  ["source", "VARCHAR"],
-];
 /** Largest file that is read, bytes. */
 export const COSTS_BYTES_MAX = 1 << 20;
 

@@ -78,6 +78,27 @@ export class Engine {
     }
   }
 
+  /**
+   * Sees to it that a text is exactly one statement, without running it: whether its names mean anything is not looked at.
+   * Errors: `QueryError`.
+   */
+  requireOne(sql: string): void {
+    this.#use((bindings, id) => {
+      try {
+        bindings.closePrepared(id, bindings.createPrepared(id, sql));
+      } catch (error) {
+        // Names are looked up once the text has been found to be one statement.
+        if (
+          !/^(\{"exception_type":"(Catalog|Binder)"|(Catalog|Binder) Error)/.test(
+            String((error as Error).message),
+          )
+        ) {
+          throw error;
+        }
+      }
+    });
+  }
+
   /** Appends a complete Arrow IPC stream to an existing table; columns are matched by position. */
   insert(schema: string, table: string, ipc: Uint8Array): void {
     this.#use((bindings, id) =>
@@ -106,4 +127,6 @@ type EngineCalls =
   | "startPendingQuery"
   | "pollPendingQuery"
   | "fetchQueryResults"
+  | "createPrepared"
+  | "closePrepared"
   | "insertArrowFromIPCStream";

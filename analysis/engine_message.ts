@@ -21,7 +21,7 @@ export function engineMessage(error: unknown): string {
       extension[1] ?? extension[2]
     }", which is not built in; nothing is fetched.`;
   }
-  if (/^(Out of Memory Error|memory access out of bounds)|bad_alloc/i.test(text)) {
+  if (/^(Out of Memory Error|memory access out of bounds)|bad_alloc|null data pointer/i.test(text)) {
     return `${
       text.split("\n")[0]
     }\nThe statement needs more memory than DuckDB has here (3.1 GiB): name columns rather than *, ` +

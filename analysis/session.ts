@@ -82,6 +82,17 @@ export class Session {
     return readRecords(this.arrow(sql), limit);
   }
 
+  /** Like `query`, and refuses a text of several statements before anything of it is run. Errors: `QueryError`. */
+  queryOne(sql: string): RowStream {
+    this.#engine.requireOne(sql);
+    return this.query(sql);
+  }
+
+  /** Ends all access to files and networks from SQL, for good. */
+  forbidOutside(): void {
+    this.#engine.run("SET enable_external_access = false");
+  }
+
   /** Runs one statement; its result as pieces of one Arrow IPC stream. Errors: `QueryError`, also while iterating. */
   arrow(sql: string): Iterable<Uint8Array> {
     this.#prepare(sql);

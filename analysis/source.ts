@@ -11,7 +11,8 @@ import type { TraceSource } from "./session.ts";
 import { guestSymbols } from "../core/boot/guest_symbols.ts";
 import type { GuestImage } from "../core/config.ts";
 import type { SymbolFile } from "../core/boot/symbol_file.ts";
-import { type Cost, encodeCosts, GIVEN_COSTS } from "./costs.ts";
+import { type Cost, encodeCosts } from "./costs.ts";
+import { GIVEN_COSTS } from "./given_costs.ts";
 import { encodeSymbols } from "./symbols.ts";
 
 /** Batches given to DuckDB at a time: whole dictionaries go with each, and one such stream is in memory. */

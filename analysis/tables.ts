@@ -7,7 +7,7 @@
 import { type DataType, RecordBatchReader, Type } from "apache-arrow";
 import type { ColumnSpec } from "../traces/ipc.ts";
 import { SEALS, TABLES } from "../traces/schema.ts";
-import { GIVEN_COSTS, GIVEN_COSTS_COLUMNS } from "./costs.ts";
+import { GIVEN_COSTS, GIVEN_COSTS_COLUMNS } from "./given_costs.ts";
 import { RECORDING, RECORDING_COLUMNS } from "./recording.ts";
 
 /** Name and DuckDB type of a column. */

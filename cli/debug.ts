@@ -8,6 +8,7 @@ import { openForDebugging } from "../replay/gdb/open.ts";
 import { type Architecture, ARCHITECTURES } from "../replay/gdb/registers.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { note } from "./io.ts";
+import { listenError, listenOption, type Place, shownHost } from "./listen.ts";
 import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
@@ -39,18 +40,20 @@ a time; whoever can connect can read the whole recording, so listen on loopback 
 async function debugTrace(given: Given): Promise<number> {
   const path = tracePath(given, "debug");
   limitArgs(given, "debug", 1);
-  const { hostname, port } = place(given.values.listen ?? DEFAULT_PLACE), { arch } = given.values;
+  const place = listenOption(given.values.listen, DEFAULT_PLACE), { arch } = given.values;
   if (arch !== undefined && !ARCHITECTURES.some((a) => a === arch)) {
     throw new UsageError(`There is no architecture "${arch}": say ${ARCHITECTURES.join(" or ")}.`);
   }
   const bundle = openBundle(path);
   try {
     const { traveler, target } = openForDebugging(bundle, arch as Architecture | undefined);
-    const server = listen(() => new GdbServer(traveler, target, hostname, port), hostname, port);
+    const server = listen(() => new GdbServer(traveler, target, place.hostname, place.port), place);
     const stop = () => server.close();
     Deno.addSignalListener("SIGINT", stop);
     note(
-      `Recording of ${traveler.end} instructions. In gdb: target remote ${shown(hostname)}:${server.port}`,
+      `Recording of ${traveler.end} instructions. In gdb: target remote ${
+        shownHost(place.hostname)
+      }:${server.port}`,
     );
     server.onClient = (what) => note(`gdb ${what}.`);
     try {
@@ -64,24 +67,10 @@ async function debugTrace(given: Given): Promise<number> {
   return ExitCode.OK;
 }
 
-function listen(make: () => GdbServer, hostname: string, port: number): GdbServer {
+function listen(make: () => GdbServer, place: Place): GdbServer {
   try {
     return make();
-  } catch (e) {
-    if (!(e instanceof Error) || e instanceof Deno.errors.NotCapable) throw e;
-    throw new UsageError(`Cannot listen on ${shown(hostname)}:${port}: ${e.message}.`);
+  } catch (error) {
+    throw listenError(error, place);
   }
-}
-
-function shown(hostname: string): string {
-  return hostname.includes(":") ? `[${hostname}]` : hostname;
-}
-
-/** HOST:PORT, [V6]:PORT, :PORT or PORT. @throws UsageError */
-function place(text: string): { hostname: string; port: number } {
-  const m = /^(?:(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):)?([0-9]{1,5})$/.exec(text), port = Number(m?.[3]);
-  if (m === null || port > 65535) {
-    throw new UsageError(`Option --listen takes HOST:PORT such as ${DEFAULT_PLACE}, not "${text}".`);
-  }
-  return { hostname: m[1] ?? (m[2] || "127.0.0.1"), port };
 }

@@ -33,6 +33,11 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
     load: async () => (await import("./report.ts")).reportVerb,
   },
   {
+    name: "serve",
+    summary: "Serve a recording to a browser, whatever its size.",
+    load: async () => (await import("./serve.ts")).serveVerb,
+  },
+  {
     name: "diff",
     summary: "Compare two recordings by what they count.",
     load: async () => (await import("./diff.ts")).diffVerb,

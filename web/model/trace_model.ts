@@ -10,7 +10,7 @@ import type { CallCount, ConsoleLine, Hotspot, InterruptCount, Lane, Panels, Tim
 import type { ReasonSeries } from "./panels.ts";
 
 /** Most rows of a table, and most console lines, of one answer. */
-export const ROWS_MAX = 200, LINES_MAX = 2000;
+export const ROWS_MAX = 100, LINES_MAX = 1000;
 /** Most buckets and vCPU lanes of one answer. */
 export const BUCKETS_MAX = 2000, LANES_MAX = 128;
 /** Reasons listed beside a hotspot. */
@@ -97,6 +97,7 @@ export class TraceModel {
     for (let i = 0; i < halts; i++) {
       if (c.haltEnd[i] > range.startNs) lanes.halt(c.haltVcpu[i], c.haltStart[i], c.haltEnd[i]);
     }
+    lanes.round();
     return {
       series: series.filter((s) => s.total > 0).sort((a, b) =>
         b.total - a.total || compare(a.reason, b.reason)
@@ -286,6 +287,11 @@ class Lanes {
     if (lane === undefined) return;
     lane.interrupts[bucket] += n;
     lane.totalInterrupts += n;
+  }
+
+  /** Shares of buckets to four places: more is not seen, and would be sent. */
+  round(): void {
+    for (const lane of this.list) lane.halted = lane.halted.map((h) => Math.round(h * 1e4) / 1e4);
   }
 
   halt(vcpu: number, startNs: number, endNs: number): void {
