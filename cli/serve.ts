@@ -27,7 +27,7 @@ export const serveVerb: Verb = {
     SYMBOLS_OPTION,
   ],
   notes: `
-The page is that of `report --html`. The recording stays here; the browser gets what it shows. Whoever can connect can read the whole recording and ask it in SQL
+The page is that of report --html. The recording stays here; the browser gets what it shows. Whoever can connect can read the whole recording and ask it in SQL
 (nothing can be changed, and no file beyond it be read), so listen on loopback unless you mean it. Ctrl-C ends.`,
   examples: [
     ["serve boot.trace", `Open http://${DEFAULT_PLACE}/ in a browser.`],
