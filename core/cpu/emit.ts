@@ -17,8 +17,19 @@ import { Leave } from "./leave.ts";
 import type { AddrKind, Form, Operand } from "./form.ts";
 import type { FlagKind } from "./semantics/flags.ts";
 
+/** A function that semantics share within a module, made when it is first wanted. */
+export interface Helper {
+  /** Its identity. */
+  key: string;
+  params: ValType[];
+  results: ValType[];
+  fill(e: Emit, p: Expr[]): void;
+}
+
 /** Indexes of the functions every engine module shares. */
 export interface Runtime {
+  /** Index of a helper. */
+  helper(h: Helper): number;
   /** (la i64, sizeFlags i32, rec i32, bud i32) -> host offset, 0: left. */
   slowLoad: number;
   /** As `slowLoad`, for stores. */
@@ -175,6 +186,11 @@ export class Emit {
     for (const a of args) this.push(a);
     this.body.code.u8(0x12);
     this.body.code.u32(func);
+  }
+
+  /** Index of a helper function. */
+  helper(h: Helper): number {
+    return this.rt.helper(h);
   }
 
   // ---- the record ----

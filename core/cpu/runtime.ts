@@ -6,7 +6,16 @@
 import * as L from "../layout.ts";
 import { FuncBody, I32, I64, type ModuleBuilder, type ValType } from "../wasm/module.ts";
 import * as X from "../wasm/expr.ts";
-import { Emit, type Runtime, SF_COMPILED, SF_PROBE, SF_REC_SEG, SF_RMW, SF_STACK } from "./emit.ts";
+import {
+  Emit,
+  type Helper,
+  type Runtime,
+  SF_COMPILED,
+  SF_PROBE,
+  SF_REC_SEG,
+  SF_RMW,
+  SF_STACK,
+} from "./emit.ts";
 import { REC } from "./insn.ts";
 import { Leave } from "./leave.ts";
 import { SlowFlag } from "./slow.ts";
@@ -51,10 +60,25 @@ const RUNTIME_TYPES: Record<(typeof RUNTIME_EXPORTS)[number], [ValType[], ValTyp
   addIndex: [[I32, I32, I32], []],
 };
 
+/** Makes helpers in a module, each once. */
+function helpersOf(m: ModuleBuilder, rt: Runtime): (h: Helper) => number {
+  const made = new Map<string, number>();
+  return (h) => {
+    let index = made.get(h.key);
+    if (index === undefined) {
+      const body = new FuncBody(h.params);
+      h.fill(new Emit(rt, body), h.params.map((t, i) => X.local(t, i)));
+      made.set(h.key, index = m.func(h.params, h.results, body));
+    }
+    return index;
+  };
+}
+
 /** Declares the runtime as imports, for a module of compiled code. */
 export function importRuntime(m: ModuleBuilder): Runtime {
   const rt = { handlerType: m.type([I32, I32], []) } as Runtime;
   for (const name of RUNTIME_EXPORTS) rt[name] = m.import(name, ...RUNTIME_TYPES[name]);
+  rt.helper = helpersOf(m, rt);
   return rt;
 }
 
@@ -76,7 +100,9 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     getIndex: 0,
     addIndex: 0,
     handlerType: m.type([I32, I32], []),
+    helper: () => 0,
   };
+  rt.helper = helpersOf(m, rt);
   const def = (params: ValType[], results: ValType[], fill: (e: Emit, p: X.Expr[]) => void): number => {
     const body = new FuncBody(params);
     fill(new Emit(rt, body), params.map((t, i) => X.local(t, i)));

@@ -19,6 +19,7 @@ import {
   type ParsedSpec,
   variantIndex,
 } from "./entry.ts";
+import { MODE_FLAT, MODE_MMX, MODE_SHIFT, MODE_SSE, MODE_STACK32 } from "./mode_bits.ts";
 import {
   arpl,
   cmpxchg16b,
@@ -36,6 +37,8 @@ import {
   undefinedEntry,
 } from "./maps.ts";
 
+export { MODE_FLAT, MODE_MMX, MODE_SHIFT, MODE_SSE, MODE_STACK32 };
+
 /** What decoding one instruction came to. */
 export const Decoded = {
   OK: 0,
@@ -44,12 +47,6 @@ export const Decoded = {
   /** Longer than 15 bytes: #GP(0). */
   TOO_LONG: 2,
 } as const;
-
-/**
- * Decoding mode word: bits 0-1 code size (0: 16, 1: 32, 2: 64), bit 2 flat data segments, bit 3 32-bit stack, bit 4 SSE
- * and bit 5 MMX instructions may execute (CR0.EM, CR0.TS, CR4.OSFXSR). Above them a number for the code segment.
- */
-export const MODE_FLAT = 4, MODE_STACK32 = 8, MODE_SSE = 16, MODE_MMX = 32, MODE_SHIFT = 6;
 
 const OP_X87 = SYS_OPS.indexOf("x87"), OP_SSE_FP = SYS_OPS.indexOf("sse_fp");
 
@@ -467,7 +464,7 @@ export class Decoder {
     } else if (e.sys === OP_SSE_FP || e.fallback === OP_SSE_FP) {
       const prefix = this.#repPrefix === 0xf3 ? 2 : this.#repPrefix === 0xf2 ? 3 : this.#prefix66 ? 1 : 0;
       ihi = this.#opcode | prefix << 8 | this.#map << 12;
-    } else if (e.sys === OP_X87) ilo = this.#opcode | this.#modrm << 8;
+    } else if (e.sys === OP_X87 || e.fallback === OP_X87) ilo = this.#opcode | this.#modrm << 8;
     else if (e.imm >= 0) ilo = e.imm;
     if (LINKED.has(this.name)) dlo = dhi = 0;
     view.setInt32(at + REC.DISP, dlo, true);

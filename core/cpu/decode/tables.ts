@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { X87 } from "./tables_x87.ts";
 
 /** A map: index = opcode. A list is a group selected by ModRM.reg; an object selects by mandatory prefix. */
 export type Spec = string | Spec[] | {
@@ -200,8 +201,8 @@ for (let r = 0; r < 8; r++) {
   PRIMARY[0x90 + r] = "xchg Zv,Av";
   PRIMARY[0xb0 + r] = "mov Zb,Ib";
   PRIMARY[0xb8 + r] = "mov Zv,Iv";
-  PRIMARY[0xd8 + r] = "@x87 M ;x87";
 }
+X87.forEach((spec, n) => PRIMARY[0xd8 + n] = spec);
 for (let c = 0; c < CC; c++) PRIMARY[0x70 + c] = `jcc Jb ;f64 sub=${c}`;
 /** 63: MOVSXD in 64-bit code, ARPL elsewhere. */
 export const MOVSXD = "movsx Gv,Ez ;o64", ARPL = "@arpl Ew,Gw ;i64";

@@ -128,6 +128,13 @@ export class RegisterEmit extends Emit {
     return X.c64(rip + u8[at + REC.LEN]);
   }
 
+  /** The mode is the region's, and no region runs alone. */
+  override state(size: number, offset: number): Expr {
+    if (offset === L.MODE) return X.c32(this.s.i32[L.MODE >> 2]);
+    if (offset === L.ALONE) return X.c32(0);
+    return super.state(size, offset);
+  }
+
   // ---- registers ----
 
   /** Local of a register. */

@@ -19,6 +19,7 @@ import { vectorConvert } from "./vector_convert.ts";
 import { vectorFp } from "./vector_fp.ts";
 import { vectorMove } from "./vector_move.ts";
 import { vectorSse4 } from "./vector_sse4.ts";
+import { x87 } from "./x87.ts";
 
 /** Semantic functions by the name that decode tables use. */
 export const SEMANTICS: Readonly<Record<string, Semantic>> = {
@@ -37,4 +38,5 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...vectorFp,
   ...vectorMove,
   ...vectorSse4,
+  ...x87,
 };
