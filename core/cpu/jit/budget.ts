@@ -10,6 +10,8 @@
 
 /** Instructions for which one region may be compiled, and how many regions can be saved up. */
 const INSTRUCTIONS_PER_REGION = 2e6, REGIONS_MAX = 48;
+/** Bytes of WebAssembly that count as one region. */
+const REGION_BYTES = 4096;
 /** A block that has fired this often is compiled whatever the credit. */
 const FIRINGS_MAX = 16;
 /** Below this threshold somebody wants code compiled early, and it is. */
@@ -41,6 +43,11 @@ export class CompileBudget {
     this.#firings.delete(rec);
     this.#credit = Math.max(0, this.#credit - 1);
     return true;
+  }
+
+  /** Takes what a region costs beyond what `grants` took. @param bytes of its module */
+  charge(bytes: number): void {
+    this.#credit = Math.max(0, this.#credit - Math.max(0, bytes / REGION_BYTES - 1));
   }
 
   /** How often a block must have fired. */

@@ -105,6 +105,7 @@ export class Jit {
     interp.table.set(handler, instance.exports.f as () => void);
     this.#regions.set(slot, { slot, bytes: bytes.length, entries: new Set(entries) });
     this.bytes += bytes.length;
+    this.budget.charge(bytes.length);
     this.regions++;
     for (const b of blocks) this.code.recount(b.rec);
     entries.forEach((entry, index) => this.#enter(entry, handler, index));
