@@ -61,6 +61,7 @@ export function heading(summary: TraceSummary): string[] {
   const memory = `${Math.round(config.memoryBytes / 2 ** 20)} MiB`;
   return [
     `Guest     ${harmless(summary.guest)} (${config.type}, ${vcpus}, ${memory}${config.xen ? ", Xen" : ""})`,
+    ...(summary.label === null ? [] : [`Label     ${clip(harmless(summary.label), 200)}`]),
     ...(config.cmdline === "" ? [] : [`Cmdline   ${clip(harmless(config.cmdline), 200)}`]),
     `Outcome   ${summary.outcome ?? "cut"}: ${harmless(summary.outcome_message)}`,
     `Ran       ${grouped(summary.icount)} instructions` +

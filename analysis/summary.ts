@@ -12,6 +12,8 @@ import { hexBytes } from "./text.ts";
 export interface TraceSummary {
   /** Name of the guest. */
   guest: string;
+  /** Where the recording comes from when it is not a run from its start, e.g. a branch of another; null otherwise. */
+  label: string | null;
   /** Kind of ending; null when the recording was cut. */
   outcome: Outcome["kind"] | null;
   /** One sentence about the ending. */
@@ -59,6 +61,7 @@ export function traceSummary(bundle: Bundle): TraceSummary {
   const last = closing ? { hash: closing.stateHash, icount: closing.icount } : lastCheckpoint(bundle);
   return {
     guest: manifest.config.name,
+    label: manifest.label ?? null,
     outcome: closing?.outcome.kind ?? null,
     outcome_message: closing?.outcome.message ??
       `The recording was cut; what is whole ends at icount ${bundle.icount}.`,

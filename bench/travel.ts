@@ -13,7 +13,8 @@ import { PAGE_SIZE } from "../core/mmu/physmem.ts";
 import { CheckpointReader } from "../replay/checkpoint_reader.ts";
 import { StoredPages } from "../replay/memory_image.ts";
 import { openForDebugging } from "../replay/gdb/open.ts";
-import type { Arrival, Traveler } from "../replay/traveler.ts";
+import type { Arrival } from "../replay/gdb/debuggee.ts";
+import type { Traveler } from "../replay/traveler.ts";
 import { Bundle } from "../traces/bundle.ts";
 import { TABLES } from "../traces/schema.ts";
 

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { GdbServer } from "../replay/gdb/listener.ts";
 import { openForDebugging } from "../replay/gdb/open.ts";
 import { type Architecture, ARCHITECTURES } from "../replay/gdb/registers.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
+import { GDB_PLACE, listenForGdb } from "./gdb_listen.ts";
 import { note } from "./io.ts";
-import { listenError, listenOption, type Place, shownHost } from "./listen.ts";
+import { listenOption } from "./listen.ts";
+import { MonitorSql } from "./monitor_sql.ts";
+import { chooseFolder } from "./output_folder.ts";
 import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
-
-const DEFAULT_PLACE = "127.0.0.1:1234";
 
 /** The verb. */
 export const debugVerb: Verb = {
@@ -23,7 +23,12 @@ export const debugVerb: Verb = {
     {
       name: "listen",
       value: "HOST:PORT",
-      help: `Where gdb connects (default ${DEFAULT_PLACE}; port 0: any).`,
+      help: `Where gdb connects (default ${GDB_PLACE}; port 0: any).`,
+    },
+    {
+      name: "branches",
+      value: "DIR",
+      help: "Where `monitor branch` records (default ./NAME-branch-N.trace).",
     },
     { name: "arch", value: "ARCH", help: "i8086, i386 or x86-64 (default: by the guest)." },
   ],
@@ -40,21 +45,20 @@ a time; whoever can connect can read the whole recording, so listen on loopback 
 async function debugTrace(given: Given): Promise<number> {
   const path = tracePath(given, "debug");
   limitArgs(given, "debug", 1);
-  const place = listenOption(given.values.listen, DEFAULT_PLACE), { arch } = given.values;
+  const place = listenOption(given.values.listen, GDB_PLACE), { arch } = given.values;
   if (arch !== undefined && !ARCHITECTURES.some((a) => a === arch)) {
     throw new UsageError(`There is no architecture "${arch}": say ${ARCHITECTURES.join(" or ")}.`);
   }
-  const bundle = openBundle(path);
+  const bundle = openBundle(path), sql = new MonitorSql(bundle, path);
   try {
     const { traveler, target } = openForDebugging(bundle, arch as Architecture | undefined);
-    const server = listen(() => new GdbServer(traveler, target, place.hostname, place.port), place);
+    const { server, shown } = listenForGdb(traveler, target, place, {
+      sql: (query) => sql.answer(query),
+      branchPlace: () => chooseFolder(`${bundle.manifest.config.name}-branch`, given.values.branches),
+    });
     const stop = () => server.close();
     Deno.addSignalListener("SIGINT", stop);
-    note(
-      `Recording of ${traveler.end} instructions. In gdb: target remote ${
-        shownHost(place.hostname)
-      }:${server.port}`,
-    );
+    note(`Recording of ${traveler.end} instructions. In gdb: target remote ${shown}`);
     server.onClient = (what) => note(`gdb ${what}.`);
     try {
       await server.serve();
@@ -62,15 +66,8 @@ async function debugTrace(given: Given): Promise<number> {
       Deno.removeSignalListener("SIGINT", stop);
     }
   } finally {
+    sql.close();
     bundle.close();
   }
   return ExitCode.OK;
-}
-
-function listen(make: () => GdbServer, place: Place): GdbServer {
-  try {
-    return make();
-  } catch (error) {
-    throw listenError(error, place);
-  }
 }

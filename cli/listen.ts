@@ -11,12 +11,17 @@ export interface Place {
   port: number;
 }
 
-/** HOST:PORT, [V6]:PORT, :PORT or PORT. @param otherwise when it was not given @throws UsageError */
-export function listenOption(text: string | undefined, otherwise: string): Place {
+/**
+ * HOST:PORT, [V6]:PORT, :PORT or PORT.
+ * @param otherwise when it was not given
+ * @param option its name, for people
+ * @throws UsageError
+ */
+export function listenOption(text: string | undefined, otherwise: string, option = "listen"): Place {
   const given = text ?? otherwise;
   const m = /^(?:(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):)?([0-9]{1,5})$/.exec(given), port = Number(m?.[3]);
   if (m === null || port > 65535) {
-    throw new UsageError(`Option --listen takes HOST:PORT such as ${otherwise}, not "${given}".`);
+    throw new UsageError(`Option --${option} takes HOST:PORT such as ${otherwise}, not "${given}".`);
   }
   return { hostname: m[1] ?? (m[2] || "127.0.0.1"), port };
 }

@@ -4,16 +4,23 @@
  * @module
  */
 import { consoleTarget, type GuestImage } from "../core/config.ts";
-import { createMachine } from "../core/machine.ts";
+import type { Machine } from "../core/api.ts";
+import { createMachine, type RetrovisorMachine } from "../core/machine.ts";
 import { demoImage } from "../guests/demo/image.ts";
+import type { GdbServer } from "../replay/gdb/listener.ts";
+import { LiveDebuggee } from "../replay/gdb/live.ts";
+import { liveTarget } from "../replay/gdb/open.ts";
 import { LiveInputs } from "../replay/inputs.ts";
+import { eventLoopTurn } from "../replay/pacing.ts";
 import { record, type RunOptions, type RunResult, runUnrecorded } from "../replay/runner.ts";
 import { parseScript, type Script } from "../replay/script.ts";
 import { ConsoleInput } from "./console.ts";
 import { ExitCode, outcomeExitCode, UsageError } from "./exit_code.ts";
+import { GDB_PLACE, listenForGdb } from "./gdb_listen.ts";
 import { buildGuest, finish, type Guest, isGuest } from "./guest.ts";
 import { IGNORED_KEYS, KEYS } from "./guest_keys.ts";
 import { note, out } from "./io.ts";
+import { listenOption } from "./listen.ts";
 import { chooseFolder } from "./output_folder.ts";
 import { ProgressLine } from "./progress.ts";
 import { runSummary } from "./run_summary.ts";
@@ -44,6 +51,11 @@ export const runVerb: Verb = {
       value: "SECONDS",
       help: "What the guest's clock says at boot (default: the host's time).",
     },
+    {
+      name: "debug",
+      value: "HOST:PORT",
+      help: "Wait for gdb before the first instruction, e.g. 127.0.0.1:1234.",
+    },
     { name: "sample", value: "N", help: "A PC sample every N instructions, for report; also key sample=N." },
     SYMBOLS_OPTION,
   ],
@@ -53,12 +65,14 @@ bzImage, a multiboot kernel, a BIOS. Without GUEST the built-in demo guest runs.
 ${wrapped(Object.keys(KEYS))}
 Other keys of xl.cfg (${[...IGNORED_KEYS].slice(0, 4).join(", ")}, ...) are accepted and have no effect.
 On a terminal, Ctrl-] leaves and everything else goes to the guest; from a pipe, all input goes to the guest. SIGINT ends
-the recording cleanly. The guest's output goes to standard output, everything else to standard error.`,
+the recording cleanly. With --debug, registers and memory that gdb writes become inputs of the recording; where it stops
+the machine leaves no trace in it. The guest's output goes to standard output, everything else to standard error.`,
   examples: [
     ["run", "The demo guest."],
     ["run vmlinuz ramdisk=initrd.gz cmdline='console=hvc0' memory=256", "A Linux kernel as a Xen PVH guest."],
     ["run guest.cfg memory=512 --output boot.trace", "A guest from its xl.cfg, with more memory."],
     ["run bios=/usr/share/seabios/bios.bin --max-instructions 20M", "SeaBIOS from the reset vector."],
+    ["run vmlinuz ramdisk=initrd.gz --debug :1234", "Under gdb (target remote :1234), and recorded."],
     ["run test.elf cpuid=default,-pae intercepts=all --no-console", "Without PAE, with every exit there is."],
   ],
   run,
@@ -105,7 +119,9 @@ async function runLive(
   const max = given.values["max-instructions"],
     most = max === undefined ? null : countOption("max-instructions", max);
   const progress = new ProgressLine(most, Deno.stderr.isTerminal() && !(input?.interactive ?? false));
+  const debug = gdbOptions(given, guest, inputs, stop);
   const options = {
+    ...debug?.options,
     ...runOptions(given, inputs, stop.signal, progress, showConsole, most),
     // Whoever sits at the terminal sees a guest's timeouts pass at their own pace.
     realTime: input?.interactive ?? false,
@@ -120,12 +136,50 @@ async function runLive(
       ? await runUnrecorded(guest.config, guest.images, inputs, options)
       : await record(guest.config, guest.images, inputs, folder, options);
   } finally {
+    await debug?.close();
     progress.clear();
     input?.close();
     // The guest may have left colours on and the cursor hidden.
     if (showConsole && Deno.stdout.isTerminal()) out(RESET_TERMINAL);
     for (const s of signals) Deno.removeSignalListener(s, interrupted);
   }
+}
+
+/** gdb on the run that is about to begin; null when nobody asks for it. */
+function gdbOptions(
+  given: Given,
+  guest: Guest,
+  inputs: LiveInputs,
+  stop: AbortController,
+): { options: Pick<RunOptions, "gate" | "onMachine">; close(): Promise<void> } | null {
+  if (given.values.debug === undefined) return null;
+  const place = listenOption(given.values.debug, GDB_PLACE, "debug");
+  let live: LiveDebuggee | null = null, server: GdbServer | null = null, serving = Promise.resolve();
+  stop.signal.addEventListener("abort", () => live?.release());
+  const onMachine = (m: Machine) => {
+    const machine = m as RetrovisorMachine;
+    live = new LiveDebuggee(machine, inputs, "live");
+    const listening = listenForGdb(live, liveTarget(machine, guest.images), place);
+    server = listening.server;
+    server.onClient = (what) => note(`gdb ${what}.`);
+    serving = server.serve();
+    note(`The machine waits for gdb: target remote ${listening.shown}`);
+  };
+  const gate = {
+    open: () => stop.signal.aborted || live === null ? Promise.resolve() : live.open(),
+    get limit() {
+      return live?.limit ?? Infinity;
+    },
+    ran: () => live?.ran(),
+  };
+  const close = async () => {
+    live?.release();
+    // The answer that the machine has ended is still on its way.
+    await eventLoopTurn();
+    server?.close();
+    await serving;
+  };
+  return { options: { gate, onMachine }, close };
 }
 
 function runOptions(

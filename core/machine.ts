@@ -17,6 +17,7 @@ import { Cpu, Stopped } from "./cpu/cpu.ts";
 import { type CpuidPolicy, parseCpuidSpec } from "./cpu/cpuid.ts";
 import type { CpuidResult } from "./cpu/hooks.ts";
 import { MachineHooks } from "./cpu_hooks.ts";
+import { applyDebuggerInput } from "./debugger_input.ts";
 import { ExitDoor } from "./exit_door.ts";
 import { type Observer, Reason } from "./exits.ts";
 import type { Input, InputKind, Inputs } from "./inputs.ts";
@@ -265,6 +266,7 @@ export class RetrovisorMachine implements Machine {
   }
 
   #apply(kind: InputKind, target: string, payload: Uint8Array): void {
+    if (kind === "debugger") return applyDebuggerInput(this, target, payload);
     if (kind !== "console") return;
     if (target === "xen") this.xen?.receive(payload);
     else this.platform.receive(target, payload);

@@ -148,6 +148,9 @@ function finish(session: ReplaySession, closing: Closing): void {
     if (Math.floor(machine.timeNs) < closing.timeNs || outcome.kind === "idle") {
       session.runTo(machine.icount + 1);
     }
+    // A debugger may have written at the very end.
+    const inputsLeft = comparer.reached("inputs") < session.bundle.table("inputs").rows;
+    if (machine.outcome === null && inputsLeft) session.runTo(closing.icount);
     if (machine.outcome === null && machine.icount === closing.icount) machine.requestStop(outcome);
     if (machine.outcome === null) session.runTo(machine.icount);
   } else if (machine.outcome === null) session.runTo(closing.icount + 1);

@@ -16,6 +16,16 @@ import { CapturingInputs } from "./inputs.ts";
 import { eventLoopTurn, Pacer } from "./pacing.ts";
 import { Recorder, type RecorderOptions } from "./recorder.ts";
 
+/** Holds a run up and lets it go on: a debugger. Where it does must not show in what is recorded, and does not. */
+export interface RunGate {
+  /** Resolves when the run may go on. */
+  open(): Promise<void>;
+  /** icount at which the run comes back to the gate at the latest. */
+  readonly limit: number;
+  /** Told after each stretch of the run. */
+  ran(): void;
+}
+
 /** What a caller may choose about a run. */
 export interface RunOptions extends RecorderOptions, BundleOptions {
   createMachine: CreateMachine;
@@ -36,6 +46,8 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
   onProgress?: (p: { icount: number; timeNs: number; exits: number; hypercalls: number }) => void;
   /** Called once with the machine before it runs, for debuggers and tests. */
   onMachine?: (m: Machine) => void;
+  /** Asked before each stretch of the run. */
+  gate?: RunGate;
 }
 
 /** How a run went. */
@@ -127,14 +139,21 @@ async function drive(m: Machine, inputs: Inputs, o: RunOptions, recorder: Record
   const started = performance.now();
   let committed = started, realTime = o.realTime ?? false;
   while (m.outcome === null) {
-    if (o.signal?.aborted) return stop(m, "host-stop", "The run was stopped by its user");
+    await o.gate?.open();
+    if (o.signal?.aborted) {
+      // A debugger may have stopped the machine in front of what is due here, and replay will not.
+      if (o.gate !== undefined) m.runUntil(m.icount);
+      return stop(m, "host-stop", "The run was stopped by its user");
+    }
     if (m.icount >= most) {
       return stop(m, "instruction-limit", `The limit of ${most} instructions was reached`);
     }
     if (m.idleLimitNs !== undefined) {
       m.idleLimitNs = realTime ? (performance.now() - started) * 1e6 : Infinity;
     }
-    const why = m.runUntil(pacer.limit(m.icount, Math.min(most, recorder?.nextStop ?? Infinity)));
+    const nearest = Math.min(most, recorder?.nextStop ?? Infinity, o.gate?.limit ?? Infinity);
+    const why = m.runUntil(pacer.limit(m.icount, nearest));
+    o.gate?.ran();
     const now = performance.now(),
       commit = now - committed > (why === "waiting" ? IDLE_COMMIT_MS : COMMIT_MS);
     if (commit) committed = now;

@@ -11,18 +11,10 @@ import { type DebugStop, DebugStops } from "../core/cpu/debug_stops.ts";
 import { EPOCH, type RetrovisorMachine } from "../core/machine.ts";
 import type { WatchHit, Watchpoint } from "../core/mmu/watch.ts";
 import type { Checkpoint } from "./checkpoint_reader.ts";
+import type { Arrival, Runs } from "./gdb/debuggee.ts";
 import { eventLoopTurn, Pacer } from "./pacing.ts";
 import type { ReplaySession } from "./session.ts";
 import { type Snapshot, Snapshots } from "./snapshots.ts";
-
-/** Why travelling ended. */
-export type Arrival =
-  | { kind: "there" }
-  | { kind: "breakpoint" }
-  | { kind: "watchpoint"; hit: WatchHit }
-  | { kind: "begin" }
-  | { kind: "end" }
-  | { kind: "interrupted" };
 
 /** A stop found on the way, and how to come back to it. */
 interface Found {
@@ -37,7 +29,8 @@ const APPROACH = [1 << 20, 1 << 16, 1 << 12, 1 << 8];
 const RESTORE_COST = 20e6;
 
 /** Goes through one recording. */
-export class Traveler {
+export class Traveler implements Runs {
+  readonly live = false;
   readonly machine: RetrovisorMachine;
   readonly debug: DebugStops;
   readonly snapshots: Snapshots;

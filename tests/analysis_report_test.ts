@@ -7,6 +7,7 @@ import { encodeTable, EXITS, fixture, FixtureSource, SYMBOLS } from "./analysis_
 
 const SUMMARY: TraceSummary = {
   guest: "evil\x1b]0;title\x07",
+  label: null,
   outcome: "poweroff",
   outcome_message: "The guest powered off.",
   icount: 1300,

@@ -1,8 +1,9 @@
 /** The demo guest recorded in memory, opened for a debugger, and its symbols. */
-import { DEFAULT_CONFIG } from "../core/config.ts";
-import { createMachine } from "../core/machine.ts";
+import { DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "../core/config.ts";
+import { createMachine, type RetrovisorMachine } from "../core/machine.ts";
 import { demoImage } from "../guests/demo/image.ts";
-import { openForDebugging } from "../replay/gdb/open.ts";
+import { LiveDebuggee } from "../replay/gdb/live.ts";
+import { liveTarget, openForDebugging } from "../replay/gdb/open.ts";
 import type { Target } from "../replay/gdb/target.ts";
 import { LiveInputs } from "../replay/inputs.ts";
 import { record, type RunResult } from "../replay/runner.ts";
@@ -10,17 +11,47 @@ import type { Traveler } from "../replay/traveler.ts";
 import { Bundle } from "../traces/bundle.ts";
 import { MemoryStore } from "../traces/store.ts";
 
+const CHECKPOINT_INTERVAL = 8e6;
+
+function demoInputs(): LiveInputs {
+  return new LiveInputs({ epochSeconds: () => 1e9, entropy: (n) => new Uint8Array(n), unattended: true });
+}
+
+function demoGuest(vcpus: number): [MachineConfig, GuestImage[]] {
+  const config = { ...DEFAULT_CONFIG, name: "demo", memoryBytes: 32 << 20, vcpus };
+  return [config, [{ role: "kernel", name: "demo", bytes: demoImage() }]];
+}
+
 /** Records the demo guest, with a checkpoint every few million instructions. */
 export async function recordDemo(vcpus = 1): Promise<{ store: MemoryStore; run: RunResult }> {
-  const store = new MemoryStore();
-  const inputs = new LiveInputs({
-    epochSeconds: () => 1e9,
-    entropy: (n) => new Uint8Array(n),
-    unattended: true,
+  const store = new MemoryStore(), [config, images] = demoGuest(vcpus);
+  const options = { createMachine, checkpointInterval: CHECKPOINT_INTERVAL };
+  return { store, run: await record(config, images, demoInputs(), store, options) };
+}
+
+/** Records the demo guest while a debugger is attached, which `use` plays; then it runs to its end. */
+export async function recordDebuggedDemo(
+  use: (live: LiveDebuggee, target: Target) => Promise<void>,
+  vcpus = 1,
+): Promise<{ store: MemoryStore; run: RunResult }> {
+  const store = new MemoryStore(), [config, images] = demoGuest(vcpus), inputs = demoInputs();
+  let live!: LiveDebuggee, used = Promise.resolve();
+  const run = await record(config, images, inputs, store, {
+    createMachine,
+    checkpointInterval: CHECKPOINT_INTERVAL,
+    gate: {
+      open: () => live.open(),
+      get limit() {
+        return live.limit;
+      },
+      ran: () => live.ran(),
+    },
+    onMachine: (m) => {
+      live = new LiveDebuggee(m as RetrovisorMachine, inputs, "live");
+      used = use(live, liveTarget(m as RetrovisorMachine, images)).finally(() => live.release());
+    },
   });
-  const config = { ...DEFAULT_CONFIG, name: "demo", memoryBytes: 32 << 20, vcpus };
-  const images = [{ role: "kernel" as const, name: "demo", bytes: demoImage() }];
-  const run = await record(config, images, inputs, store, { createMachine, checkpointInterval: 8e6 });
+  await used;
   return { store, run };
 }
 

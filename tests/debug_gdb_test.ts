@@ -91,6 +91,10 @@ Deno.test({
       "monitor prev-exit CPUID",
       "monitor checkpoint",
       "monitor xp 0x100100 4",
+      "monitor hypercalls 2",
+      "monitor seek 30000000",
+      "monitor xl dmesg",
+      "monitor sql FROM exits",
     ]);
     assertMatch(said, /refused: .*cannot be changed during replay/);
     assertEquals(said.match(/^refused: /gm)?.length, 2);
@@ -101,6 +105,9 @@ Deno.test({
     assert(call > cpuid && cpuid > 0, said);
     assertMatch(said, /^ +\d+ +vcpu 0 +VMEXIT_[A-Z0-9_]+ +rip 0x/m);
     assertStringIncludes(said, "00100100: fc fa bc 00");
+    assertMatch(said, /^ +\d+ +vcpu 0 +[a-z_]+ [a-z_]+ +\(0x[0-9a-f, x]+\) = -?\d+$/m);
+    assertMatch(said, /^Retrovisor demo guest: a 64-bit PVH kernel$/m);
+    assertStringIncludes(said, "SQL cannot be answered here");
   },
 });
 

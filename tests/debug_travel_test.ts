@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/asser
 import { WatchKind } from "../core/mmu/watch.ts";
 import { createMachine } from "../core/machine.ts";
 import { ReplaySession } from "../replay/session.ts";
-import type { Arrival } from "../replay/traveler.ts";
+import type { Arrival } from "../replay/gdb/debuggee.ts";
 import { Bundle } from "../traces/bundle.ts";
 import { demoSymbol, open, type Opened, recordDemo } from "./debug_fixture.ts";
 import { seeded } from "./trace_fixture.ts";

@@ -32,6 +32,8 @@ export interface BundleOptions {
   batchRows?: number;
   /** CPUID specification for the manifest. */
   cpuid?: unknown;
+  /** Label for the manifest. */
+  label?: string;
 }
 
 /** One recording being written. */
@@ -58,7 +60,7 @@ export class BundleWriter {
       bytes: i.bytes.length,
       sha256: createHash("sha256").update(i.bytes).digest("hex"),
     }));
-    this.manifest = newManifest(config, entries, options.cpuid ?? null);
+    this.manifest = newManifest(config, entries, options.cpuid ?? null, options.label);
     store.replace(MANIFEST_FILE, encodeManifest(this.manifest));
     this.#seals = new SealWriter(store.create(tableFile("seals")));
     for (const spec of TABLES) {

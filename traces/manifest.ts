@@ -54,6 +54,8 @@ export interface Manifest {
   config: MachineConfig;
   /** CPUID leaves the guest was given, as the machine's CPUID policy describes them; null when not stated. */
   cpuid: unknown;
+  /** What people should know of where the recording comes from; left out: it is what it seems to be. */
+  label?: string;
   images: ImageEntry[];
   tables: string[];
   /** Null while recording, and for ever when the recording was cut. */
@@ -61,13 +63,19 @@ export interface Manifest {
 }
 
 /** What the recording side says at the start. */
-export function newManifest(config: MachineConfig, images: ImageEntry[], cpuid: unknown = null): Manifest {
+export function newManifest(
+  config: MachineConfig,
+  images: ImageEntry[],
+  cpuid: unknown = null,
+  label?: string,
+): Manifest {
   return {
     format: "retrovisor-trace",
     version: FORMAT_VERSION,
     retrovisor: project.version,
     config,
     cpuid,
+    ...(label === undefined ? {} : { label }),
     images,
     tables: TABLES.map((t) => t.name),
     closing: null,
@@ -157,6 +165,7 @@ function validate(parsed: unknown): Manifest {
     retrovisor: string(m.retrovisor, "program version"),
     config: config(m.config),
     cpuid: m.cpuid ?? null,
+    ...(m.label === undefined ? {} : { label: string(m.label, "label") }),
     images: list(m.images, "images", 64).map((i) => {
       const o = object(i, "image");
       return {

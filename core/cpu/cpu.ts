@@ -429,6 +429,7 @@ export class Cpu implements Core {
   /** Enters a handler; instrumented code is told where from. */
   #deliver(vector: number, error: number, kind: EventKind): void {
     const from = this.s.rip;
+    if (this.debug !== null) this.debug.enteredIcount = this.counter.icount;
     this.currentRip = from;
     this.#running = 2;
     this.delivering = true;

@@ -29,6 +29,10 @@ export class DebugStops {
   /** Why the last run stopped; the caller clears it before the next. */
   stop: DebugStop | null = null;
   readonly watch: DataWatch;
+  /** icount at which a handler was entered last: at the same icount, the processor may be behind that. */
+  enteredIcount = -1;
+  /** Asked at a breakpoint, when set: false goes on as if there were none. */
+  condition: ((address: number) => boolean) | null = null;
   #breakpoints: ReadonlySet<number> = new Set();
   #skipIcount = -1;
   #skipAddress = 0;
@@ -80,6 +84,7 @@ export class DebugStops {
     if (watch === null) {
       if (!this.#breakpoints.has(address)) return false;
       if (icount === this.#skipIcount && address === this.#skipAddress) return false;
+      if (this.condition !== null && !this.condition(address)) return false;
     }
     this.stop = { icount, address, watch };
     return true;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Traveler } from "../traveler.ts";
+import type { Debuggee } from "./debuggee.ts";
+import type { MonitorExtras } from "./monitor.ts";
 import { encodePacket, type Incoming, PacketReader } from "./packets.ts";
 import { GdbSession } from "./server.ts";
 import type { Target } from "./target.ts";
@@ -29,9 +30,8 @@ class Client {
   #wake: (() => void) | null = null;
   #last: Uint8Array = new Uint8Array();
 
-  constructor(readonly connection: Connection, traveler: Traveler, target: Target) {
-    traveler.interrupted = () => this.#interrupt || !this.#open;
-    this.#session = new GdbSession(traveler, target);
+  constructor(readonly connection: Connection, debuggee: Debuggee, target: Target, extras: MonitorExtras) {
+    this.#session = new GdbSession(debuggee, target, () => this.#interrupt || !this.#open, extras);
   }
 
   /** Ends when the client leaves, breaks off or stops making sense. */
@@ -46,6 +46,7 @@ class Client {
     } finally {
       this.close();
       await reading;
+      await this.#session.end();
     }
   }
 
@@ -130,7 +131,13 @@ export class GdbServer {
   onClient: ((what: "connected" | "refused" | "left") => void) | null = null;
 
   /** @throws Deno.errors.AddrInUse and what else listening may throw */
-  constructor(readonly traveler: Traveler, readonly target: Target, hostname: string, port: number) {
+  constructor(
+    readonly debuggee: Debuggee,
+    readonly target: Target,
+    hostname: string,
+    port: number,
+    readonly extras: MonitorExtras = {},
+  ) {
     this.#listener = Deno.listen({ hostname, port });
   }
 
@@ -151,7 +158,7 @@ export class GdbServer {
         continue;
       }
       this.onClient?.("connected");
-      const client = this.#client = new Client(connection, this.traveler, this.target);
+      const client = this.#client = new Client(connection, this.debuggee, this.target, this.extras);
       serving = client.serve().finally(() => {
         this.#client = null;
         this.onClient?.("left");

@@ -73,6 +73,11 @@ export class PacketReader {
   }
 }
 
+/** Bytes of hexadecimal digits, two each. */
+export function unhex(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length >> 1 }, (_, i) => parseInt(hex.slice(i * 2, i * 2 + 2), 16));
+}
+
 /** A packet with these contents (one character a byte), escaped and summed up. */
 export function encodePacket(contents: string): Uint8Array {
   const out = [DOLLAR];

@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { guestSymbols } from "../../core/boot/guest_symbols.ts";
 import { kernelImage } from "../../core/boot/kernel_image.ts";
+import type { GuestImage } from "../../core/config.ts";
 import { RowCursor } from "../../traces/cursor.ts";
 import type { Bundle } from "../../traces/bundle.ts";
 import type { Architecture } from "./registers.ts";
@@ -26,11 +28,20 @@ const ALLOC_EXEC = 6n, ALLOC_WRITE = 3n, GLOBAL_FUNC = 0x12, GLOBAL_OBJECT = 0x1
 /** Most sections: symbols of data are left out when they would need more. */
 const SECTIONS_MAX = 1000;
 
-/** An ELF file's bytes; null when the recording has no symbols. */
+/** An ELF file's bytes with the symbols of a recording; null when it has none. */
 export function symbolElf(bundle: Bundle, arch: Architecture): Uint8Array | null {
-  const code = readSymbols(bundle);
+  return elfOf(readSymbols(bundle), bundle.images(), arch);
+}
+
+/** The same of a machine that is about to start: as linked, which is where a kernel is that does not move itself. */
+export function imageElf(images: readonly GuestImage[], arch: Architecture): Uint8Array | null {
+  const code = guestSymbols(images, 0).map((s) => ({ ...s, size: BigInt(s.size), code: true }));
+  return elfOf(code, images, arch);
+}
+
+function elfOf(code: Symbol[], images: readonly GuestImage[], arch: Architecture): Uint8Array | null {
   if (code.length === 0) return null;
-  const all = [...code, ...dataSymbols(bundle, code)].sort(byStart);
+  const all = [...code, ...dataSymbols(images, code)].sort(byStart);
   const sections = all.filter((s, i) => s.code !== all[i - 1]?.code).length;
   return new Writer(arch === "x86-64").file(sections > SECTIONS_MAX ? code : all);
 }
@@ -43,8 +54,8 @@ function byStart(x: Symbol, y: Symbol): number {
  * Variables, from the table that a Linux kernel carries of itself. Table `symbols` has code only, which tells how far
  * the kernel has moved.
  */
-function dataSymbols(bundle: Bundle, code: readonly Symbol[]): Symbol[] {
-  const image = bundle.images().find((i) => i.role === "kernel");
+function dataSymbols(images: readonly GuestImage[], code: readonly Symbol[]): Symbol[] {
+  const image = images.find((i) => i.role === "kernel");
   const kernel = image === undefined ? null : kernelImage(image.name, image.bytes);
   const listed = kernel?.kallsyms?.symbols ?? [];
   const linked = new Map(listed.filter((s) => /[tT]/.test(s.type)).map((s) => [s.name, s.address]));

@@ -4,9 +4,13 @@
  *
  * @module
  */
+import { Seg } from "../../core/cpu/state.ts";
+import { DEBUGGER_REGISTERS } from "../../core/debugger_input.ts";
 import * as L from "../../core/layout.ts";
 import type { RetrovisorMachine } from "../../core/machine.ts";
 import { PAGE_SIZE } from "../../core/mmu/physmem.ts";
+import type { Surroundings } from "./agent_expression.ts";
+import type { LiveDebuggee } from "./live.ts";
 import { type Architecture, describeTarget, type Register } from "./registers.ts";
 
 /** One machine as a target. */
@@ -72,6 +76,55 @@ export class Target {
       }
       return out.subarray(0, done);
     });
+  }
+
+  /** What a breakpoint's condition can look at: the vCPU that runs. */
+  surroundings(): Surroundings {
+    const vcpu = this.machine.vcpus.active, bits = this.arch === "x86-64" ? 64 : 32;
+    return {
+      register: (n) => {
+        const r = this.registers[n];
+        if (r === undefined || r.bits > 64) return null;
+        return this.register(vcpu, r).reduceRight((value, b) => value << 8n | BigInt(b), 0n);
+      },
+      memory: (address, length) => {
+        const linear = this.linear(BigInt.asUintN(bits, address).toString(16));
+        const bytes = linear === null ? null : this.read(vcpu, linear, length, false);
+        return bytes?.length === length ? bytes : null;
+      },
+    };
+  }
+
+  /** Writes a register. @returns false when this one cannot be written */
+  writeRegister(to: LiveDebuggee, vcpu: number, r: Register, value: Uint8Array): boolean {
+    if (r.name === "eip" && vcpu === this.machine.vcpus.active) {
+      // gdb's program counter is linear.
+      const v = new DataView(value.slice().buffer), { s } = this.machine.cpu;
+      v.setUint32(0, v.getUint32(0, true) - s.segBase(Seg.CS) >>> 0, true);
+      value = new Uint8Array(v.buffer);
+    }
+    const name = r.name.replace(/^e(?!flags)/, "r");
+    if (!DEBUGGER_REGISTERS.has(name)) return false;
+    to.writeRegister(vcpu, name, value);
+    return true;
+  }
+
+  /** Writes memory. @returns false when some of it is not there: then nothing is written */
+  write(to: LiveDebuggee, vcpu: number, address: number, bytes: Uint8Array): boolean {
+    const { mem, cpu } = this.machine, parts: [number, Uint8Array][] = [];
+    const whole = this.#as(vcpu, () => {
+      for (let done = 0; done < bytes.length;) {
+        const at = address + done, inPage = ((at % PAGE_SIZE) + PAGE_SIZE) % PAGE_SIZE;
+        const n = Math.min(bytes.length - done, PAGE_SIZE - inPage);
+        const gpa = this.physical ? at : cpu.mmu.tryTranslate(at);
+        if (gpa < 0 || mem.host(gpa) < 0) return false;
+        parts.push([gpa, bytes.subarray(done, done + n)]);
+        done += n;
+      }
+      return true;
+    });
+    if (whole) { for (const [gpa, part] of parts) to.writePhysical(gpa, part); }
+    return whole;
   }
 
   /** One line about a vCPU. */
