@@ -38,9 +38,15 @@ const AUTO_MIN = 2 * EPOCH, AUTO_MAX = 128 * EPOCH;
  * them; where few pages change, a little later.
  */
 const PARTS = 16, PARTS_CHEAP = 20, CHEAP_PAGES = 128;
+/**
+ * Where hardly anything leaves the guest, compiled code runs through the shortest interval in ten milliseconds: there a
+ * checkpoint comes after `QUIET_MIN` at the earliest and `QUIET_PER_PAGE` for each page it hashes, which keeps it below 3 %
+ * of the time. Quiet: at most one exit in `QUIET_PER_EXIT` instructions.
+ */
+const QUIET_MIN = 8 * EPOCH, QUIET_MAX = 16 * EPOCH, QUIET_PER_PAGE = 1 << 19, QUIET_PER_EXIT = 1 << 18;
 /** Pages whose hashing costs about what storing one does; bytes of an exit and what comes with it. */
 const HASHED_PER_STORED = 16, EXIT_BYTES = 110;
-const COMMIT_INTERVAL = 64e6;
+const COMMIT_INTERVAL = 512e6;
 
 /** Records one machine into one bundle. Attach it as `machine.observer`; `start`, `tick` and `finish` drive it. */
 export class Recorder implements Observer {
@@ -56,6 +62,9 @@ export class Recorder implements Observer {
   #firstPages = 0;
   #hashedPages = 0;
   #interval = AUTO_MIN;
+  /** Exits and icount at the last checkpoint. */
+  #lastExits = 0;
+  #lastIcount = 0;
   #nextCheckpoint = Infinity;
   #nextCommit = Infinity;
 
@@ -153,8 +162,18 @@ export class Recorder implements Observer {
     // Counted in rows: bytes are written when the host gets round to it.
     const rest = images + this.#firstPages * PAGE_SIZE + bundle.table("exits").rows * EXIT_BYTES;
     const part = Math.floor(PARTS * cost / rest) - (cheap ? PARTS_CHEAP : PARTS);
-    const wanted = Math.min(AUTO_MAX, AUTO_MIN * 2 ** Math.max(0, part));
+    const wanted = Math.min(AUTO_MAX, Math.max(AUTO_MIN * 2 ** Math.max(0, part), this.#quietInterval()));
     return this.#interval = Math.min(wanted, this.#interval * 2);
+  }
+
+  /** Least interval when little has happened since the last checkpoint, else 0. */
+  #quietInterval(): number {
+    const exits = this.bundle.table("exits").rows, { icount } = this.machine;
+    const ran = icount - this.#lastIcount, quiet = (exits - this.#lastExits) * QUIET_PER_EXIT < ran;
+    this.#lastExits = exits;
+    this.#lastIcount = icount;
+    const pages = Math.ceil(this.#checkpoints.hashedPages * QUIET_PER_PAGE / EPOCH) * EPOCH;
+    return quiet ? Math.min(QUIET_MAX, Math.max(QUIET_MIN, pages)) : 0;
   }
 
   #commit(): void {
