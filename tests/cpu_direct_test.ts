@@ -14,10 +14,11 @@ import type { SysOpName } from "../core/cpu/system/ops.ts";
 import * as L from "../core/layout.ts";
 import { PhysMem } from "../core/mmu/physmem.ts";
 import { Random } from "./fidelity/random.ts";
-import { At, longMachine, RAM_BYTES, Sel, setGate } from "./system_fixture.ts";
+import { At, longMachine, protectedMachine, RAM_BYTES, Sel, setGate } from "./system_fixture.ts";
 
 const SEED = 20_261_127, CASES = 400;
 const STACK = At.STACK0 - 0x400, TARGET = At.CODE + 0x800, OPERAND = 0xd000, DIVISOR = Gpr.SI;
+const PAGES = [STACK, OPERAND, At.STACK3];
 const NS = 0.5, TSC = 2.5, SKIPPED = 12_345;
 
 /** A processor in long mode that takes both ways. */
@@ -31,9 +32,13 @@ class Pair {
   /** How often the system operation was called. */
   calls = 0;
 
-  constructor(threshold: number, code: number[], op: SysOpName) {
-    const made = longMachine();
-    for (let v = 0; v < 32; v++) setGate(made, v, Sel.CODE64, At.HANDLER, 0x8e);
+  constructor(threshold: number, code: number[], op: SysOpName, bits: 32 | 64 = 64, cpl = 0) {
+    const made = bits === 64 ? longMachine(cpl) : protectedMachine(cpl);
+    const handlerCode = bits === 64 ? Sel.CODE64 : Sel.CODE0;
+    for (let v = 0; v < 32; v++) setGate(made, v, handlerCode, At.HANDLER, 0x8e);
+    setGate(made, 0x30, handlerCode, At.HANDLER, 0xee);
+    setGate(made, 0x31, handlerCode, At.HANDLER, 0xef);
+    setGate(made, 0x32, handlerCode, At.HANDLER, 0x8f);
     made.mem.write(At.CODE, Uint8Array.from([...code, 0x90, 0x90, 0x90, 0xf4]));
     made.mem.write(TARGET, Uint8Array.of(0x90, 0x90, 0x90, 0xf4));
     made.mem.write(At.HANDLER, Uint8Array.of(0x90, 0x90, 0x90, 0xf4));
@@ -78,7 +83,7 @@ class Pair {
   run(prepare: (cpu: Cpu) => void, direct: boolean): unknown {
     const { cpu, mem } = this, { s } = cpu;
     s.u8.set(this.#state, 0);
-    for (const page of [STACK, OPERAND]) {
+    for (const page of PAGES) {
       const at = page & ~0xfff;
       mem.write(at, this.#memory.subarray(at, at + 0x1000));
     }
@@ -101,7 +106,7 @@ class Pair {
       segments: Array.from(s.u32.slice(L.SEG >> 2, L.CR0 >> 2)),
       gsBase: s.num(L.MSR_KERNEL_GS_BASE),
       cr2: s.num(L.CR2),
-      memory: [STACK, OPERAND].map((at) => mem.read(at & ~0xfff, 0x1000)),
+      memory: PAGES.map((at) => mem.read(at & ~0xfff, 0x1000)),
       shadow: s.i32[L.INT_SHADOW >> 2],
     };
   }
@@ -126,10 +131,12 @@ function image(r: Random): number {
 }
 
 /** Random registers and flags. */
-function disorder(r: Random): (cpu: Cpu) => void {
+function disorder(r: Random, bits: 32 | 64): (cpu: Cpu) => void {
   const words = Array.from({ length: 32 }, () => r.u32()), flags = image(r) & ~0x2_0100; // no TF, no VM
   return ({ s }) => {
-    for (let n = 0; n < 16; n++) if (n !== Gpr.SP) s.setReg(n, words[n * 2], words[n * 2 + 1]);
+    for (let n = 0; n < 16; n++) {
+      if (n !== Gpr.SP) s.setReg(n, words[n * 2], bits === 64 ? words[n * 2 + 1] : 0);
+    }
     s.flags = flags;
   };
 }
@@ -161,8 +168,41 @@ function returnFrame(r: Random): (cpu: Cpu) => void {
   };
 }
 
+/** Marks the descriptors in use as accessed, mostly. */
+function accessed(r: Random): (cpu: Cpu) => void {
+  const missing = r.below(8) === 0 ? r.below(6) : -1;
+  return ({ s }) => {
+    [Sel.CODE64, Sel.CODE64_3, Sel.DATA0, Sel.DATA3, Sel.CODE0, Sel.CODE3].forEach((sel, n) => {
+      const at = At.GDT + (sel & ~7) + 5;
+      s.mem.write8(at, n === missing ? s.mem.read8(at) & ~1 : s.mem.read8(at) | 1);
+    });
+  };
+}
+
+/** A frame for IRETD. */
+function returnFrame32(r: Random): (cpu: Cpu) => void {
+  const user = r.below(2) === 1, mark = accessed(r), flags = image(r), odd = r.below(6) === 0;
+  const cs = odd
+    ? r.pick([0, Sel.CODE3, Sel.CONFORMING, Sel.CODE1 | 1, Sel.CODE16, Sel.SPARE, Sel.DATA0])
+    : user
+    ? Sel.CODE3
+    : Sel.CODE0;
+  const ss = r.below(6) === 0 ? r.pick([0, Sel.DATA0, Sel.DATA16, Sel.CODE3]) : Sel.DATA3;
+  const data = r.below(4) === 0 ? Sel.DATA0 : 0;
+  return (cpu) => {
+    mark(cpu);
+    const { s } = cpu;
+    [TARGET, cs, flags & ~0x2_0000, At.STACK3, ss].forEach((w, i) => s.mem.write32(STACK + i * 4, w));
+    s.setSeg(4, data, 0, 0xffff_ffff, data ? 0xc93 : 0x10000);
+    s.setSeg(5, 0, 0, 0, 0x10000);
+    for (const seg of [0, 3]) s.setSeg(seg, Sel.DATA3, 0, 0xffff_ffff, 0xcf3);
+  };
+}
+
 interface Subject {
   name: string;
+  bits?: 32 | 64;
+  cpl?: number;
   op: SysOpName;
   code: number[];
   prepare: (r: Random) => (cpu: Cpu) => void;
@@ -222,21 +262,34 @@ const SUBJECTS: Subject[] = [
     },
   },
   { name: "IRETQ", op: "iret", code: [0x48, 0xcf], prepare: returnFrame },
+  { name: "IRETD", op: "iret", code: [0xcf], prepare: returnFrame32, bits: 32 },
+  ...([64, 32] as const).flatMap((bits) =>
+    [0, 3].flatMap((cpl) =>
+      [0x30, 0x31, 0x32].map((vector): Subject => ({
+        name: `INT 0x${vector.toString(16)} at CPL ${cpl} in ${bits}-bit code`,
+        op: "int_n",
+        code: [0xcd, vector],
+        prepare: accessed,
+        bits,
+        cpl,
+      }))
+    )
+  ),
 ];
 
 for (const threshold of [0, 1]) {
-  for (const { name, op, code, prepare } of SUBJECTS) {
+  for (const { name, op, code, prepare, bits = 64, cpl = 0 } of SUBJECTS) {
     Deno.test(`${name} does ${threshold ? "compiled" : "interpreted"} what the system operation does`, () => {
-      const r = new Random(SEED), pair = new Pair(threshold, code, op);
+      const r = new Random(SEED), pair = new Pair(threshold, code, op, bits, cpl);
       for (let n = 0; n < CASES; n++) {
-        const registers = disorder(r), rest = prepare(r);
+        const registers = disorder(r, bits), rest = prepare(r);
         pair.compare((cpu) => {
           registers(cpu);
           rest(cpu);
         }, `seed ${SEED}, case ${n}`);
       }
       assert(threshold === 0 || pair.cpu.jit!.regions > 0);
-      if (op !== "mov_to_sreg") {
+      if (op !== "mov_to_sreg" && !(cpl === 3 && code[1] === 0x32)) {
         assert(pair.directCalls < CASES * 0.8, `left ${pair.directCalls} times of ${CASES}`);
       }
     });

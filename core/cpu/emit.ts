@@ -410,21 +410,21 @@ export class Emit {
     this.unlikely(X.eq(host, X.c32(L.SLOW_DATA)), () => this.call(this.rt.commitStore));
   }
   /** True (i32) when `bytes` at a linear address lie in one page that may be accessed directly; `tag`: TLB_READ or TLB_WRITE. */
-  isDirect(la: Expr, tag: number, bytes = 1): Expr {
+  isDirect(la: Expr, tag: number, bytes = 1, set: Expr = this.tlbBase()): Expr {
     const last = X.add(la, X.c64(bytes - 1));
-    return this.let(X.eq(X.and(last, X.c64(-4096)), X.load(64, this.tlbEntry(la), tag)));
+    return this.let(X.eq(X.and(last, X.c64(-4096)), X.load(64, this.tlbEntry(la, set), tag)));
   }
   /** Host offset of a linear address for which `isDirect` holds. */
-  directHost(la: Expr): Expr {
-    return this.let(X.add(X.wrap(la), X.load(32, this.tlbEntry(la), L.TLB_ADDEND)));
+  directHost(la: Expr, set: Expr = this.tlbBase()): Expr {
+    return this.let(X.add(X.wrap(la), X.load(32, this.tlbEntry(la, set), L.TLB_ADDEND)));
   }
   /** Offset of the TLB entry for a linear address. */
-  tlbEntry(la: Expr): Expr {
+  tlbEntry(la: Expr, set: Expr = this.tlbBase()): Expr {
     const mix = X.and(
       X.add(X.wrap(X.shrU(la, X.c64(12))), X.wrap(X.shrU(la, X.c64(24)))),
       X.c32(L.TLB_ENTRIES - 1),
     );
-    return this.let(X.add(X.shl(mix, X.c32(5)), this.tlbBase()));
+    return this.let(X.add(X.shl(mix, X.c32(5)), set));
   }
 
   // ---- leaving ----

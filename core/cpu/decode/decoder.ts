@@ -62,6 +62,7 @@ const ENDS_BLOCK = new Set([
   "jmp_ind",
   "ret",
   "iret",
+  "int_n",
 ]);
 const LINKED = new Set(["jmp", "jcc", "loop", "jcxz", "call"]);
 

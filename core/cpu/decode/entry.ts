@@ -111,8 +111,10 @@ const STACK_USERS = new Set([
   "popa",
   "pushf",
   "popf",
+  "iret",
+  "int_n",
 ]);
-const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret", "iret"]);
+const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret", "iret", "int_n"]);
 const FIXED_SIZE: Record<string, number> = { b: 8, w: 16, d: 32, q: 64, x: 128 };
 
 /** Size in bits of an operand's size letter. */

@@ -116,7 +116,7 @@ export const PRIMARY: OpcodeMap = {
   0xca: "@ret_far Iw",
   0xcb: "@ret_far",
   0xcc: "@int3",
-  0xcd: "@int_n Ib",
+  0xcd: "int_n Ib ;sys=int_n",
   0xce: "@into ;i64",
   0xcf: "iret ;sys=iret",
   0xd0: SHIFT.map((n) => `${n} Eb,1`),

@@ -64,7 +64,7 @@ const BRANCHES = new Set(["jmp", "jcc"]);
 /** Branches to computed addresses. */
 const COMPUTED = new Set(["call_ind", "jmp_ind"]);
 /** Block ends without a closing record. */
-const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret", "iret"]);
+const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret", "iret", "int_n"]);
 
 /**
  * Collects a region in layout order (reverse postorder, so that loop headers precede their bodies).
@@ -187,6 +187,7 @@ function successors(src: BlockSource, b: RegionBlock): Target[] {
     case "call":
       return [{ slot: LATER, ...behind(s, at) }, { slot: taken, ...target(s, at) }];
     case "call_ind":
+    case "int_n":
     case "sys":
       return [{ slot: LATER, ...behind(s, at) }];
     default:

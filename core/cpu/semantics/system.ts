@@ -27,19 +27,19 @@ export const unlessDirect = (e: Emit, bit: number): void =>
 
 /**
  * Host offset of `bytes` at a linear address; leaves unless they can be accessed directly. Engines that tell of accesses
- * (`bulk` false) learn of them from the system operation: they always leave.
+ * (`bulk` false) learn of them from the system operation: they always leave. @param set TLB set; left out: the one in use
  */
-export function direct(e: Emit, la: Expr, bytes: number, tag: number): Expr {
+export function direct(e: Emit, la: Expr, bytes: number, tag: number, set?: Expr): Expr {
   if (!e.bulk) otherwise(e, X.c32(1));
-  otherwise(e, X.eqz(e.isDirect(la, tag, bytes)));
-  return e.directHost(la);
+  otherwise(e, X.eqz(e.isDirect(la, tag, bytes, set)));
+  return e.directHost(la, set);
 }
 
 /** Flags that POPF and IRET load into the word `FLAGS` at privilege level 0 whatever they were; RF is IRET's alone. */
 export const SYSTEM_FLAGS = 0x3f_7700 & ~(Fl.VM | Fl.RF);
 
 /** All of RFLAGS but what the lazy flags do not hold. */
-function arithmetic(e: Emit): Expr {
+export function arithmetic(e: Emit): Expr {
   return X.or(flagsByte(e), X.shl(overflow(e), X.c32(11)));
 }
 
