@@ -21,7 +21,7 @@ const CODE_BYTES_MAX = 64 << 20;
  * A page's code is compiled again when this many instructions have been interpreted for each one that its last region had
  * (at the default threshold): about what compiling costs.
  */
-const PATIENCE = 600, USUAL_THRESHOLD = 2000;
+const PATIENCE = 1000, USUAL_THRESHOLD = 2000;
 
 /** What the compiler needs of the code cache. */
 export interface JitCode {
@@ -45,6 +45,8 @@ interface Region {
   bytes: number;
   /** Records whose handler it is. */
   entries: Set<number>;
+  /** Records of all blocks in it. */
+  blocks: number[];
 }
 
 /** What has been compiled of a page's code. */
@@ -62,6 +64,8 @@ export class Jit {
   readonly #first: number;
   readonly #free: number[] = [];
   readonly #regions = new Map<number, Region>();
+  /** The latest region that each compiled block is in. */
+  readonly #compiled = new Map<number, Region>();
   /** By linear page number. */
   readonly #pages = new Map<number, PageHistory>();
   #next = 0;
@@ -103,11 +107,15 @@ export class Jit {
       env: { ...interp.runtime, memory: this.memory, table: interp.table },
     });
     interp.table.set(handler, instance.exports.f as () => void);
-    this.#regions.set(slot, { slot, bytes: bytes.length, entries: new Set(entries) });
+    const region = { slot, bytes: bytes.length, entries: new Set(entries), blocks: blocks.map((b) => b.rec) };
+    this.#regions.set(slot, region);
     this.bytes += bytes.length;
     this.budget.charge(bytes.length);
     this.regions++;
-    for (const b of blocks) this.code.recount(b.rec);
+    for (const block of region.blocks) {
+      this.code.recount(block);
+      this.#compiled.set(block, region);
+    }
     entries.forEach((entry, index) => this.#enter(entry, handler, index));
     return true;
   }
@@ -120,7 +128,8 @@ export class Jit {
       code64: s.code64,
       handlerOf: (r: number) => code.handlerOf(r),
       find: (lo: number, hi: number) => code.find(lo, hi),
-      isWarm: (r: number) => this.budget.waits(r) || code.heat(r) * WARM_FRACTION >= code.threshold,
+      isWarm: (r: number) =>
+        this.#compiled.has(r) || this.budget.waits(r) || code.heat(r) * WARM_FRACTION >= code.threshold,
       nearby: () => code.nearby(),
     };
   }
@@ -160,7 +169,7 @@ export class Jit {
   /** A block is gone: if it was compiled, its region will not be entered again. */
   release(rec: number, handler: number): void {
     if (this.#pages.size > 0) this.#pages.delete(this.#page(rec));
-    const region = this.#regions.get(handler - this.#first);
+    const region = this.#regions.get(handler - this.#first) ?? this.#compiled.get(rec);
     if (region === undefined) return;
     for (const entry of region.entries) this.code.restore(entry);
     this.#drop(region);
@@ -170,6 +179,9 @@ export class Jit {
     const { table } = this.interp;
     table.set(this.#first + region.slot, table.get(0)); // so that the module can be collected
     this.#regions.delete(region.slot);
+    for (const block of region.blocks) {
+      if (this.#compiled.get(block) === region) this.#compiled.delete(block);
+    }
     this.#free.push(region.slot);
     this.bytes -= region.bytes;
   }
