@@ -27,8 +27,9 @@ export const serveVerb: Verb = {
     SYMBOLS_OPTION,
   ],
   notes: `
-The page is that of report --html. The recording stays here; the browser gets what it shows. Whoever can connect can read the whole recording and ask it in SQL
-(nothing can be changed, and no file beyond it be read), so listen on loopback unless you mean it. Ctrl-C ends.`,
+The page is that of report --html; the recording stays here, and the browser gets what it shows. Whoever can connect can read
+the whole recording and ask it in SQL (nothing can be changed, no other file be read), so listen on loopback unless you mean
+it. Ctrl-C ends.`,
   examples: [
     ["serve boot.trace", `Open http://${DEFAULT_PLACE}/ in a browser.`],
     ["serve boot.trace --listen 127.0.0.1:0", "On a free port, which is printed."],

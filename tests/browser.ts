@@ -34,6 +34,8 @@ export interface Page {
   look(scheme: "light" | "dark", width: number, height: number): Promise<void>;
   /** Bytes of JavaScript's heap, after collecting garbage. */
   heapBytes(): Promise<number>;
+  /** Seconds of processor time that the page's main thread has used. */
+  cpuSeconds(): Promise<number>;
 }
 
 /** Runs Chromium with one empty page. */
@@ -197,6 +199,7 @@ async function openPage(c: Connection): Promise<Page> {
   let loaded = () => {};
   c.on("Page.loadEventFired", () => loaded());
   for (const domain of ["Page", "Runtime", "Log", "Network"]) await call(`${domain}.enable`);
+  await call("Performance.enable", { timeDomain: "threadTicks" });
 
   const evaluate = async <T>(expression: string): Promise<T> => {
     const answer = await call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
@@ -262,6 +265,12 @@ async function openPage(c: Connection): Promise<Page> {
         deviceScaleFactor: 1,
         mobile: false,
       });
+    },
+    async cpuSeconds() {
+      const { metrics } = await call("Performance.getMetrics") as {
+        metrics: { name: string; value: number }[];
+      };
+      return metrics.find((m) => m.name === "TaskDuration")?.value ?? NaN;
     },
     async heapBytes() {
       await call("HeapProfiler.collectGarbage");

@@ -9,6 +9,7 @@ import { labelName } from "../web/model/data.ts";
 import type { FlameNode } from "../web/model/flame.ts";
 import { packModel, unpackModel } from "../web/model/pack.ts";
 import { TraceModel } from "../web/model/trace_model.ts";
+import { preview } from "../web/read/preview.ts";
 import { readModel } from "../web/read/read_model.ts";
 import { synthesize } from "./synthetic_trace.ts";
 import { seeded } from "./trace_fixture.ts";
@@ -83,6 +84,36 @@ Deno.test("viewer's counts over any range are those of SQL", async () => {
     );
   } finally {
     session.close();
+  }
+});
+
+Deno.test("viewer's first look agrees with what is read afterwards", () => {
+  const bundle = bundleOf(20_000), model = modelOf(bundle);
+  const early = preview(bundle, traceSummary(bundle)), whole = model.panels(model.whole, 600);
+  assertEquals(early?.range, whole.range);
+  assertEquals(early?.exits, whole.exits);
+  assertEquals(early?.series.map((s) => [s.reason, s.total]), whole.series.map((s) => [s.reason, s.total]));
+  assertEquals(early?.lanes.map((l) => l.totalExits), whole.lanes.map((l) => l.totalExits));
+  // A bucket's edge may fall on either side of a nanosecond.
+  const moved = whole.series.map((s, i) =>
+    s.counts.reduce((n, c, b) => n + Math.abs(c - early!.series[i].counts[b]), 0)
+  );
+  assert(moved.reduce((a, b) => a + b, 0) <= 40, `${moved}`);
+});
+
+Deno.test("viewer's first look survives bytes that are anything", () => {
+  const random = seeded(11), store = new MemoryStore();
+  synthesize(store, { exits: 9000, vcpus: 2 });
+  const good = store.files.get("exits.arrows")!, [, { offset }] = Bundle.open(store).table("exits").blocks;
+  for (let k = 0; k < 200; k++) {
+    const bad = good.slice();
+    for (let n = 0; n < 1 + random(60); n++) {
+      bad[offset + random(k % 2 === 0 ? 3000 : bad.length - offset)] = random(256);
+    }
+    store.files.set("exits.arrows", bad);
+    const bundle = Bundle.open(store, { verify: false });
+    const early = preview(bundle, traceSummary(bundle));
+    assert(early === null || early.exits <= 9000);
   }
 });
 

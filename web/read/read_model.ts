@@ -202,7 +202,8 @@ function last(id: number, max: number): number {
   return id < 0 ? max - 1 : id;
 }
 
-function infoOf(summary: TraceSummary): TraceInfo {
+/** What is known from the start. */
+export function infoOf(summary: TraceSummary): TraceInfo {
   const { config } = summary;
   const vcpus = `${config.vcpus} vCPU${config.vcpus === 1 ? "" : "s"}`;
   return {

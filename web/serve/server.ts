@@ -8,15 +8,21 @@ import type { TraceSummary } from "../../analysis/summary.ts";
 import { TABLE_COLUMNS } from "../../analysis/tables.ts";
 import { loadViews } from "../../analysis/views.ts";
 import type { Bundle } from "../../traces/bundle.ts";
+import type { TraceInfo } from "../model/data.ts";
+import type { Panels } from "../model/panels.ts";
 import { TraceModel } from "../model/trace_model.ts";
 import { type Assets, loadAssets } from "../page/assets.ts";
 import { contentPolicy, pageHtml } from "../page/html.ts";
-import { readModel } from "../read/read_model.ts";
+import { preview } from "../read/preview.ts";
+import { infoOf, readModel } from "../read/read_model.ts";
 import { numberOf, Refusal, requireOwnPage, sqlOf } from "./requests.ts";
 import { SqlHost } from "./sql_host.ts";
 
 /** Milliseconds of reading between looks at who is asking. */
 const TURN_MS = 20;
+
+/** Recordings with fewer exits are read before anybody looks. */
+const PREVIEW_EXITS_MIN = 200_000;
 
 /** What is served, and where. */
 export interface ServeOptions {
@@ -37,6 +43,7 @@ export class TraceServer {
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
   readonly #sql: SqlHost;
   #model: TraceModel | null = null;
+  #preview: { info: TraceInfo; panels: Panels } | null = null;
   #done = 0;
   #closing: Promise<void> | null = null;
 
@@ -55,6 +62,8 @@ export class TraceServer {
 
   /** Reads the recording; meanwhile the page says how far it is. @throws TraceError */
   async read(bundle: Bundle, source: TraceSource, summary: TraceSummary): Promise<void> {
+    const panels = summary.exits > PREVIEW_EXITS_MIN ? preview(bundle, summary) : null;
+    if (panels !== null) this.#preview = { info: infoOf(summary), panels };
     const reading = readModel(bundle, source, summary);
     let turn = performance.now();
     for (let step = reading.next(); this.#closing === null; step = reading.next()) {
@@ -104,7 +113,7 @@ export class TraceServer {
   }
 
   #overview(buckets: number): unknown {
-    if (this.#model === null) return { reading: this.#done };
+    if (this.#model === null) return { reading: this.#done, preview: this.#preview };
     return { info: this.#model.data.info, panels: this.#model.panels(this.#model.whole, buckets) };
   }
 

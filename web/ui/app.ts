@@ -7,7 +7,7 @@
 import { grouped } from "../../analysis/text.ts";
 import type { Panels, TimeRange } from "../model/panels.ts";
 import { ConsoleView } from "./console_view.ts";
-import { button, choice, el, reasonText, shown } from "./dom.ts";
+import { button, choice, el, empty, reasonText, shown } from "./dom.ts";
 import { FlameView } from "./flame_view.ts";
 import { drawLanes } from "./lanes.ts";
 import { buildLayout, type Layout } from "./layout.ts";
@@ -21,7 +21,8 @@ import { OTHERS, type PlottedSeries, plottedSeries, Timeline } from "./timeline.
 
 /** Times of the page's own work, for whoever wants to know (and for the tests). */
 export interface Timings {
-  /** Milliseconds from the start of navigation to a page that can be brushed. */
+  /** Milliseconds from the start of navigation to the first plot, and to a page that can be brushed. */
+  firstPlot: number;
   interactive: number;
   /** Milliseconds of the last brush, from the pointer to the last panel drawn. */
   brush: number;
@@ -34,10 +35,15 @@ export async function start(source: Source): Promise<void> {
   const layout = buildLayout();
   document.body.prepend(layout.root);
   layout.root.setAttribute("aria-busy", "true");
+  let app: App | null = null;
   try {
-    const overview = await source.open(bucketsFor(layout), (what, share) => layout.progress(what, share));
+    const overview = await source.open(bucketsFor(layout), {
+      step: (what, share) => layout.progress(what, share),
+      preview: (early) => app ??= new App(source, early, layout, true),
+    });
     layout.progress("", 1);
-    new App(source, overview, layout);
+    if (app === null) app = new App(source, overview, layout, false);
+    else (app as App).adopt(overview);
     layout.root.setAttribute("aria-busy", "false");
   } catch (error) {
     layout.fail(error instanceof Error ? error.message : String(error));
@@ -50,7 +56,7 @@ function bucketsFor(layout: Layout): number {
 }
 
 class App {
-  readonly #whole: Panels;
+  #whole: Panels;
   readonly #ranks = new Map<string, number>();
   readonly #timeline: Timeline;
   readonly #flame: FlameView;
@@ -58,7 +64,7 @@ class App {
   readonly #sql: SqlBox;
   readonly #bar: RangeBar;
   readonly #hidden = new Set<string>();
-  readonly #timings: Timings = { interactive: 0, brush: 0, brushes: 0 };
+  readonly #timings: Timings = { firstPlot: 0, interactive: 0, brush: 0, brushes: 0 };
   #panels: Panels;
   #range: TimeRange;
   #series: PlottedSeries[] = [];
@@ -71,7 +77,13 @@ class App {
   #waiting: { range: TimeRange; from: number } | null = null;
   #legendValues: HTMLElement[] = [];
 
-  constructor(readonly source: Source, readonly overview: Overview, readonly layout: Layout) {
+  /** @param early true: only exits over time are known so far */
+  constructor(
+    readonly source: Source,
+    public overview: Overview,
+    readonly layout: Layout,
+    private early: boolean,
+  ) {
     this.#whole = this.#panels = overview.panels;
     this.#range = overview.panels.range;
     overview.panels.series.forEach((s, i) => this.#ranks.set(s.reason, i));
@@ -93,12 +105,32 @@ class App {
     this.#header();
     this.#controls();
     this.#draw();
-    this.#timings.interactive = performance.now();
+    this.#timings.firstPlot = performance.now();
     (globalThis as { retrovisor?: unknown }).retrovisor = {
       timings: this.#timings,
+      endNs: overview.panels.range.endNs,
       select: this.select.bind(this),
-      settled: () => !this.#busy,
+      settled: () => !this.#busy && this.#waiting === null,
     };
+    if (!early) this.#ready();
+  }
+
+  /** Takes what was early for what is now known. What was brushed meanwhile is answered. */
+  adopt(overview: Overview): void {
+    this.overview = overview;
+    this.early = false;
+    const all = this.#range.endNs >= this.#whole.range.endNs && this.#range.startNs === 0;
+    this.#whole = this.#panels = overview.panels;
+    if (all) this.#range = overview.panels.range;
+    overview.panels.series.forEach((s, i) => this.#ranks.set(s.reason, i));
+    this.#header();
+    this.#draw();
+    this.#ready();
+    void this.#follow();
+  }
+
+  #ready(): void {
+    this.#timings.interactive = performance.now();
     document.documentElement.dataset.ready = "true";
     void this.#sql.loadNames().catch(() => {});
     const linked = this.#bar.fromAddress();
@@ -122,7 +154,7 @@ class App {
   }
 
   async #follow(): Promise<void> {
-    if (this.#busy) return;
+    if (this.#busy || this.early) return;
     this.#busy = true;
     while (this.#waiting !== null) {
       const { range, from } = this.#waiting;
@@ -203,14 +235,21 @@ class App {
   }
 
   #draw(): void {
-    this.#drawTime(this.#panels === this.#whole || this.layout.overview.childElementCount === 0);
-    drawLanes(this.layout.lanes, this.#panels);
+    const { layout } = this;
+    this.#drawTime(this.#panels === this.#whole || layout.overview.childElementCount === 0);
+    drawLanes(layout.lanes, this.#panels);
+    this.#drawSummary();
+    if (this.early) {
+      for (const host of [layout.hotspots, layout.calls, layout.interrupts, layout.console]) {
+        host.replaceChildren(empty("The recording is being read."));
+      }
+      return;
+    }
     this.#drawHotspots();
-    this.layout.calls.replaceChildren(callTable(this.#panels));
-    this.layout.interrupts.replaceChildren(interruptTable(this.#panels));
+    layout.calls.replaceChildren(callTable(this.#panels));
+    layout.interrupts.replaceChildren(interruptTable(this.#panels));
     this.#drawFlame();
     this.#console.show(this.#panels);
-    this.#drawSummary();
   }
 
   #drawTime(overviewToo: boolean): void {
@@ -262,10 +301,12 @@ class App {
   }
 
   #drawHotspots(): void {
+    if (this.early) return;
     this.layout.hotspots.replaceChildren(hotspotTable(this.#panels, this.#hotspots));
   }
 
   #drawFlame(): void {
+    if (this.early) return;
     const { sampleInterval } = this.overview.info;
     if (this.#stacks === "exits") {
       this.#flame.show(this.#panels.exitFlame, "exits", "No exits in this range.");

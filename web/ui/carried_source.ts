@@ -10,7 +10,7 @@ import { BLOCKS, type CarriedSql } from "../model/payload.ts";
 import { TraceModel } from "../model/trace_model.ts";
 import { takeBlock } from "./blocks.ts";
 import { PageDatabase } from "./page_database.ts";
-import type { Nameable, Overview, Source, SqlAnswer } from "./source.ts";
+import type { Nameable, OpenProgress, Overview, Source, SqlAnswer } from "./source.ts";
 
 /** Answers from the page itself. */
 export class CarriedSource implements Source {
@@ -18,8 +18,8 @@ export class CarriedSource implements Source {
   #sql: Promise<CarriedSql> | null = null;
   #database: Promise<PageDatabase> | null = null;
 
-  async open(buckets: number, onProgress: (what: string, share: number) => void): Promise<Overview> {
-    onProgress("Unpacking", 0);
+  async open(buckets: number, progress: OpenProgress): Promise<Overview> {
+    progress.step("Unpacking", 0);
     this.#model = new TraceModel(unpackModel(await takeBlock(BLOCKS.model)));
     return { info: this.#model.data.info, panels: this.#model.panels(this.#model.whole, buckets) };
   }

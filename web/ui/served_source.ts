@@ -5,18 +5,27 @@
  * @module
  */
 import type { Panels, TimeRange } from "../model/panels.ts";
-import type { Nameable, Overview, Source, SqlAnswer } from "./source.ts";
+import type { Nameable, OpenProgress, Overview, Source, SqlAnswer } from "./source.ts";
 
 /** How long to wait before asking again whether the recording has been read. */
 const POLL_MS = 200;
 
+/** The answer while the recording is being read. */
+interface Reading {
+  /** Share that is done. */
+  reading: number;
+  preview: Overview | null;
+}
+
 /** Asks the server the page came from. */
 export class ServedSource implements Source {
-  async open(buckets: number, onProgress: (what: string, share: number) => void): Promise<Overview> {
-    for (;;) {
-      const answer = await ask<Overview | { reading: number }>("api/overview", { buckets });
+  async open(buckets: number, progress: OpenProgress): Promise<Overview> {
+    for (let previewed = false;;) {
+      const answer = await ask<Overview | Reading>("api/overview", { buckets });
       if (!("reading" in answer)) return answer;
-      onProgress("Reading the recording:", answer.reading);
+      if (answer.preview !== null && !previewed) progress.preview(answer.preview);
+      previewed ||= answer.preview !== null;
+      progress.step("Reading the recording:", answer.reading);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

@@ -24,10 +24,18 @@ export interface Nameable {
   columns: string[];
 }
 
+/** How far a recording is open. */
+export interface OpenProgress {
+  /** What is being waited for, and the share that is done. */
+  step(what: string, share: number): void;
+  /** Exits over time, before anything else is known. */
+  preview(overview: Overview): void;
+}
+
 /** Answers the page's questions. Errors are sentences for people. */
 export interface Source {
-  /** @param onProgress told what is being waited for, and the share done */
-  open(buckets: number, onProgress: (what: string, share: number) => void): Promise<Overview>;
+  /** Opens the recording; `progress` is told how far that is. */
+  open(buckets: number, progress: OpenProgress): Promise<Overview>;
   panels(range: TimeRange, buckets: number): Promise<Panels>;
   sql(text: string): Promise<SqlAnswer>;
   nameables(): Promise<Nameable[]>;
