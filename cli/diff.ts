@@ -4,11 +4,14 @@
  * @module
  */
 import { DIFF_ALIAS, diffRows, SUBJECTS } from "../analysis/diff.ts";
+import { foldedDiff, speedscopeDiff, stackPairs } from "../analysis/flame_diff.ts";
 import { formatRows, type TextFormat } from "../analysis/format.ts";
 import { Session } from "../analysis/session.ts";
 import { bundleSource } from "../analysis/source.ts";
 import type { RowStream, Value } from "../analysis/rows.ts";
+import { harmless } from "../analysis/text.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
+import { writePieces } from "./files.ts";
 import { BufferedOut, note } from "./io.ts";
 import { suggestion } from "./nearest.ts";
 import { subjectsOption } from "./subjects.ts";
@@ -26,6 +29,11 @@ export const diffVerb: Verb = {
     { name: "by", value: "LIST", help: `What to compare (default all): ${SUBJECTS.join(",")}.` },
     { name: "all", help: "Show equal counts, too." },
     { name: "format", value: "FORMAT", help: "table (default), json or csv." },
+    {
+      name: "flame",
+      value: "FILE",
+      help: "Also write stacks with both counts: for speedscope (FILE.json), or folded for flamegraph.pl.",
+    },
     { name: "exit-code", help: "Exit with 1 when anything differs." },
   ],
   notes: `
@@ -35,6 +43,10 @@ none). Runs are deterministic: a difference is one between guests, machines or i
     ["diff before.trace after.trace", "What changed, largest change first."],
     ["diff one.trace two.trace --by reason --all", "Exits by reason side by side."],
     ["diff a.trace b.trace --by function --format csv", "For a spreadsheet."],
+    [
+      "diff a.trace b.trace --flame change.speedscope.json",
+      "What exits more, and what less, as flame graphs.",
+    ],
   ],
   run: diff,
 };
@@ -57,6 +69,7 @@ async function diff(given: Given): Promise<number> {
       new Map([["main", bundleSource(bundles[0])], [DIFF_ALIAS, bundleSource(bundles[1])]]),
     );
     try {
+      if (given.values.flame !== undefined) writeFlame(given.values.flame, session, paths);
       const counted = new CountedRows(diffRows(session, { subjects, all: given.flags.all === true }));
       const buffer = new BufferedOut();
       for (const text of formatRows(counted.stream, format)) buffer.write(text);
@@ -69,6 +82,12 @@ async function diff(given: Given): Promise<number> {
   } finally {
     for (const b of bundles) b.close();
   }
+}
+
+function writeFlame(file: string, session: Session, [a, b]: string[]): void {
+  const pairs = stackPairs(session);
+  writePieces(file, file.endsWith(".json") ? speedscopeDiff(pairs, [a, b]) : foldedDiff(pairs));
+  note(`retrovisor: wrote ${harmless(file)}.`);
 }
 
 /** Passes rows through and counts those that differ. */

@@ -8,6 +8,7 @@ import { Session } from "../analysis/session.ts";
 import type { TraceSummary } from "../analysis/summary.ts";
 import { encodeTable, EXITS, fixture, FixtureSource } from "./analysis_fixture.ts";
 import { ECHO_GUEST, runIn } from "./cli_fixture.ts";
+import { speedscopeReaders } from "./speedscope_reader.ts";
 
 /** The fixture without its first exit, a CPUID. */
 function shorterFixture(): FixtureSource {
@@ -159,6 +160,26 @@ Deno.test("diff and check work on recordings, from the command line", async () =
     const rows: { subject: string; name: string; change: number }[] = JSON.parse(diff.out);
     assertEquals(diff.code, 1);
     assertEquals(rows.find((r) => r.name === "0x3f8 r")?.change, 1);
+    const flames = await Promise.all(["d.speedscope.json", "d.folded"].map(async (file) => {
+      const r = await runIn(folder, ["diff", "a.trace", "b.trace", "--flame", file]);
+      assertEquals(r.code, 0, r.err);
+      return await Deno.readTextFile(`${folder}/${file}`);
+    }));
+    const exits = async (trace: string) => {
+      const r = await runIn(folder, ["query", trace, "SELECT count(*) AS n FROM exits", "--format", "csv"]);
+      return Number(r.out.split("\n")[1]);
+    };
+    const both = [await exits("a.trace"), await exits("b.trace")];
+    // speedscope's own readers take both: four profiles, and the first of two counts.
+    const readers = await speedscopeReaders();
+    const group = await readers.importProfileGroupFromText("d.speedscope.json", flames[0]);
+    assertEquals(group?.profiles.map((p) => p.getTotalWeight()).slice(2), [both[1], both[0]]);
+    const [more, less] = group!.profiles.map((p) => p.getTotalWeight());
+    assertEquals(more - less, both[1] - both[0]);
+    const folded = flames[1].trimEnd().split("\n").map((l) =>
+      /^\S.* (\d+) (\d+)$/.exec(l)!.slice(1).map(Number)
+    );
+    assertEquals([0, 1].map((i) => folded.reduce((n, l) => n + l[i], 0)), both);
     const base = ["--baseline", "base.json"];
     assertEquals((await runIn(folder, ["check", "a.trace", ...base])).code, 2);
     assertEquals((await runIn(folder, ["check", "a.trace", ...base, "--write-baseline"])).code, 0);
