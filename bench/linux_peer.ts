@@ -16,6 +16,8 @@ export interface BootRun {
   instructions: number | null;
   /** Size of the recording; null: not recorded. */
   traceBytes: number | null;
+  /** Most bytes of memory the process has had resident. */
+  peakBytes: number;
 }
 
 /** What the guest's shell prints when it waits for a command. */
@@ -26,6 +28,12 @@ export async function folderBytes(path: string): Promise<number> {
   let sum = 0;
   for await (const entry of Deno.readDir(path)) sum += (await Deno.stat(`${path}/${entry.name}`)).size;
   return sum;
+}
+
+/** Most bytes of memory that a process has had resident (Linux: proc(5), status, VmHWM). */
+export function peakBytes(process: number | "self"): number {
+  const line = /VmHWM:\s+(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${process}/status`));
+  return Number(line?.[1] ?? NaN) * 1024;
 }
 
 /** Processor milliseconds that a process has used (Linux: proc(5), stat, fields 14 and 15, in hundredths of a second). */
@@ -69,26 +77,29 @@ async function qmp(socket: string, command: string): Promise<Record<string, unkn
   }
 }
 
+/** How QEMU counts instructions: not at all, or deterministically, recording or replaying. */
+export type QemuMode = "plain" | "icount" | "record" | "replay";
+
 /**
- * Boots an uncompressed kernel through its PVH entry on QEMU's microvm with an instruction counter.
- * @param folder for sockets and recordings
- * @param recorded with `rr=record`
+ * Boots an uncompressed kernel through its PVH entry on QEMU's microvm.
+ * @param folder for sockets and recordings; "replay" replays what "record" left there
  */
 export async function bootQemu(
   vmlinux: string,
   ramdisk: string,
   memoryMiB: number,
   folder: string,
-  recorded: boolean,
+  mode: QemuMode,
 ): Promise<BootRun> {
   const socket = `${folder}/qmp`, trace = `${folder}/qemu.rr`;
-  const icount = `shift=0${recorded ? `,rr=record,rrfile=${trace}` : ""}`;
+  const rr = mode === "record" || mode === "replay" ? `,rr=${mode},rrfile=${trace}` : "";
   const start = performance.now();
   const child = new Deno.Command("qemu-system-x86_64", {
     args: [
       ..."-M microvm,acpi=off -accel tcg -nodefaults -no-user-config -display none -serial stdio -no-reboot"
         .split(" "),
-      ...["-icount", icount, "-m", String(memoryMiB), "-kernel", vmlinux, "-initrd", ramdisk],
+      ...(mode === "plain" ? [] : ["-icount", `shift=0${rr}`]),
+      ...["-m", String(memoryMiB), "-kernel", vmlinux, "-initrd", ramdisk],
       ...["-qmp", `unix:${socket},server=on,wait=off`],
       ...["-append", linuxOptions("ttyS0")],
     ],
@@ -96,23 +107,26 @@ export async function bootQemu(
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  let text = "", promptMs = 0, cpu = 0, instructions: number | null = null;
+  let text = "", promptMs = 0, cpu = 0, peak = 0, instructions: number | null = null;
   for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
     text = (text + chunk).slice(-100);
     if (promptMs > 0 || !text.includes(PROMPT_BYTES)) continue;
     promptMs = performance.now() - start;
     cpu = cpuMs(child.pid);
-    if (recorded) {
+    peak = peakBytes(child.pid);
+    if (mode === "record") {
       const said = await qmp(socket, "query-replay") as { return?: { icount: number } };
       instructions = said.return?.icount ?? null;
     }
-    await qmp(socket, "quit").catch(() => {});
+    if (mode === "replay") child.kill("SIGKILL");
+    else await qmp(socket, "quit").catch(() => {});
   }
   await child.status;
   await child.stdin.close().catch(() => {});
   if (promptMs === 0) throw new Error("Cannot time the guest: QEMU ended before its prompt");
-  const traceBytes = recorded ? (await Deno.stat(trace)).size : null;
-  return { promptMs, cpuMs: cpu, closedMs: performance.now() - start, instructions, traceBytes };
+  const traceBytes = mode === "record" ? (await Deno.stat(trace)).size : null;
+  const closedMs = performance.now() - start;
+  return { promptMs, cpuMs: cpu, closedMs, instructions, traceBytes, peakBytes: peak };
 }
 
 /** The kernel's command line; self-tests of cryptography would take longer than the rest. */

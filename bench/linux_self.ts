@@ -1,16 +1,17 @@
 /**
- * Boots Linux to its prompt on Retrovisor, recorded: `deno run -A bench/linux_self.ts JSON` with a `SelfTask`; prints a
- * `BootRun` as JSON.
+ * Boots Linux to its prompt on Retrovisor: `deno run -A bench/linux_self.ts JSON` with a `SelfTask`; prints a `BootRun`
+ * as JSON.
  *
  * @module
  */
 import type { Machine } from "../core/api.ts";
 import { DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "../core/config.ts";
 import type { Inputs } from "../core/inputs.ts";
-import { createMachine } from "../core/machine.ts";
+import { createMachine as create } from "../core/machine.ts";
 import { LiveInputs } from "../replay/inputs.ts";
+import { replay } from "../replay/replayer.ts";
 import { record, runUnrecorded } from "../replay/runner.ts";
-import { type BootRun, cpuMs, folderBytes, PROMPT_BYTES } from "./linux_peer.ts";
+import { type BootRun, cpuMs, folderBytes, peakBytes, PROMPT_BYTES } from "./linux_peer.ts";
 
 /** What is to be run. */
 export interface SelfTask {
@@ -21,8 +22,11 @@ export interface SelfTask {
   memoryBytes: number;
   /** How often a block runs before it is compiled; 0: interpreter; null: as configured. */
   jit: number | null;
-  /** Folder of the recording; null: not recorded. */
-  trace: string | null;
+  /** Recorded to the folder `trace`, replayed from there, or neither. */
+  mode: "run" | "record" | "replay";
+  trace: string;
+  /** Host milliseconds that the guest goes on running behind its prompt. */
+  loadMs: number;
 }
 
 /** When the prompt was seen. */
@@ -48,30 +52,44 @@ const inputs = new LiveInputs({
   unattended: true,
 });
 const stop = new AbortController();
-let tail = "", prompt: Prompt | null = null;
+let tail = "", prompt: Prompt | null = null, machine: Machine | null = null;
 const options = {
   signal: stop.signal,
   createMachine: (c: MachineConfig, i: GuestImage[], inp: Inputs): Machine =>
-    createMachine(c, i, inp, engine),
-  onConsole(_device: string, bytes: Uint8Array, icount: number) {
+    machine = create(c, i, inp, engine),
+  onConsole(_device: string, bytes: Uint8Array) {
     tail = (tail + String.fromCharCode(...bytes)).slice(-100);
-    if (prompt !== null || !tail.includes(PROMPT_BYTES)) return;
-    prompt = { instructions: icount, at: Date.now(), cpu: cpuMs("self") };
-    stop.abort();
+    if (prompt === null && tail.includes(PROMPT_BYTES)) {
+      prompt = { instructions: machine!.icount, at: Date.now(), cpu: cpuMs("self") };
+    }
+    if (prompt !== null && Date.now() - prompt.at >= task.loadMs) stop.abort();
   },
 };
 const started = Date.now() - performance.now();
-const result = task.trace === null
-  ? await runUnrecorded(config, images, inputs, options)
-  : await record(config, images, inputs, task.trace, options);
+
+/** Runs the task. @returns how it ended */
+async function run(): Promise<string> {
+  if (task.mode === "replay") {
+    const { divergence, message } = await replay(task.trace, options);
+    if (divergence !== null) throw divergence;
+    return message;
+  }
+  const { outcome } = task.mode === "run"
+    ? await runUnrecorded(config, images, inputs, options)
+    : await record(config, images, inputs, task.trace, options);
+  return outcome.message;
+}
+
+const message = await run();
 const seen = prompt as Prompt | null;
-if (seen === null) throw new Error(`Cannot time the guest: ${result.outcome.message}`);
-const run: BootRun = {
+if (seen === null) throw new Error(`Cannot time the guest: ${message}`);
+const result: BootRun = {
   promptMs: seen.at - started,
   cpuMs: seen.cpu,
   closedMs: Date.now() - started,
   instructions: seen.instructions,
-  traceBytes: task.trace === null ? null : await folderBytes(task.trace),
+  traceBytes: task.mode === "record" ? await folderBytes(task.trace) : null,
+  peakBytes: peakBytes("self"),
 };
-console.log(JSON.stringify(run));
+console.log(JSON.stringify(result));
 Deno.exit(0);

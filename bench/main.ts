@@ -10,8 +10,9 @@ import { parseArgs } from "@std/cli/parse-args";
 import type { Paging } from "./build.ts";
 import { compare } from "./compare.ts";
 import { type Bits, type Kernel, KERNELS } from "./kernels.ts";
+import { benchLinux, LINUX_PEERS, linuxTable, linuxVerdicts } from "./linux_boot.ts";
 import { PEERS } from "./peers.ts";
-import { tables } from "./print.ts";
+import { tables, verdictLines } from "./print.ts";
 import { profileKernel, profileTable } from "./profile.ts";
 import { summarize } from "./results.ts";
 import type { TimeBase } from "./statistics.ts";
@@ -29,6 +30,9 @@ Usage: deno task bench [OPTION]...
   --runs N         fresh processes per peer and kernel (default: 5)
   --reps N         repetitions of the workload in each; the second half is "warm" (default: 8)
   --clock CLOCK    wall, or cpu: processor time of the machine's process, on a machine with other load (default: wall)
+  --linux          instead of kernels: boot Linux and let its shell work (peers: ${Object.keys(LINUX_PEERS)};
+                   default 3 runs; first: deno task guests)
+  --load MINUTES   with --linux: then keep one recorded guest busy so long, and look at memory
   --profile        instead of comparing: where Retrovisor's host time goes, for the peers that are Retrovisor
   --json FILE      also write all figures, by both clocks, as JSON ("-": to standard output, instead of tables)
 
@@ -55,6 +59,9 @@ interface Asked {
   clock: TimeBase;
   json: string | null;
   profile: boolean;
+  /** Linux instead of kernels, and minutes of load on it. */
+  linux: boolean;
+  load: number;
 }
 
 /** A command line that makes no sense: one sentence. */
@@ -75,16 +82,21 @@ function count(what: string, text: string): number {
   return Number(text);
 }
 
+/** Peers by name; left out: the usual ones, of Linux all. */
+function chosenPeers(list: string | undefined, linux: boolean): string[] {
+  const known = Object.keys(linux ? LINUX_PEERS : PEERS);
+  if (list === "all" || list === undefined && linux) return known;
+  return (list ?? DEFAULT_PEERS).split(",").map((p) => chosen("peer", p, known));
+}
+
 function parse(args: string[]): Asked | null {
   const o = parseArgs(args, {
-    string: ["kernels", "peers", "bits", "paging", "runs", "reps", "clock", "json"],
-    boolean: ["help", "profile"],
+    string: ["load", "kernels", "peers", "bits", "paging", "runs", "reps", "clock", "json"],
+    boolean: ["help", "profile", "linux"],
     default: {
       kernels: "all",
-      peers: DEFAULT_PEERS,
       bits: "32,64",
       paging: "4k",
-      runs: "5",
       reps: "8",
       clock: "wall",
     },
@@ -97,16 +109,16 @@ function parse(args: string[]): Asked | null {
   const words = String(o.kernels).split(",").map((w) => chosen("kernel", w, ["all", ...groups, ...names]));
   return {
     kernels: KERNELS.filter((k) => words.some((w) => w === "all" || w === k.name || w === k.group)),
-    peers: o.peers === "all"
-      ? Object.keys(PEERS)
-      : String(o.peers).split(",").map((p) => chosen("peer", p, Object.keys(PEERS))),
+    peers: chosenPeers(o.peers, o.linux),
     bits: String(o.bits).split(",").map((b) => Number(chosen("width", b, ["32", "64"])) as Bits),
     paging: chosen("paging", String(o.paging), ["4k", "large"]),
-    runs: count("runs", String(o.runs)),
+    runs: count("runs", String(o.runs ?? (o.linux ? 3 : 5))),
     reps: count("reps", String(o.reps)),
     clock: chosen("clock", String(o.clock), ["wall", "cpu"]),
     json: o.json === undefined ? null : String(o.json),
     profile: o.profile,
+    linux: o.linux,
+    load: o.load === undefined ? 0 : count("load", String(o.load)),
   };
 }
 
@@ -143,6 +155,19 @@ async function profile(asked: Asked): Promise<void> {
   if (asked.json !== null) writeJson(asked.json, runs.flat());
 }
 
+/** Linux on all peers. */
+async function linux(asked: Asked): Promise<void> {
+  const { peers, runs, clock, load: loadMinutes } = asked;
+  const results = await benchLinux({ peers, runs, clock, loadMinutes, onRun: progress });
+  progress("");
+  const targets = linuxVerdicts(results, clock);
+  if (asked.json !== "-") {
+    console.log(linuxTable(results));
+    console.log(verdictLines(targets));
+  }
+  if (asked.json !== null) writeJson(asked.json, { clock, runs, results, targets });
+}
+
 /** Speeds of all peers, held against each other and the targets. */
 async function measure(asked: Asked): Promise<void> {
   const results = await forAll(
@@ -170,7 +195,7 @@ export async function main(args: string[]): Promise<number> {
       console.log(HELP);
       return 0;
     }
-    await (asked.profile ? profile(asked) : measure(asked));
+    await (asked.linux ? linux(asked) : asked.profile ? profile(asked) : measure(asked));
     return 0;
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));

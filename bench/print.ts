@@ -94,6 +94,11 @@ export function tables(
     ...unitTable(results, base),
     ...costTable(results, base),
     ...[...missing].map(([why, kernels]) => `not run on ${why} (${kernels.join(", ")})`),
-    ...verdicts.map((v) => `${v.reached ? "reached" : "MISSED "}  ${v.target}: ${v.seen}`),
+    verdictLines(verdicts),
   ].join("\n");
+}
+
+/** One line for each target. */
+export function verdictLines(verdicts: readonly Verdict[]): string {
+  return verdicts.map((v) => `${v.reached ? "reached" : "MISSED "}  ${v.target}: ${v.seen}`).join("\n");
 }
