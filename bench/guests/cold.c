@@ -18,6 +18,7 @@ __asm__(
     ".section .text.cold, \"ax\"\n"
     ".set n, 0\n"
     ".rept 20000\n"
+    ".p2align 4\n" /* as compilers do */
     "7:  add $n * 2654435 + 1, %eax\n"
     "    mov %eax, %edx\n"
     ".if n & 1\n    rol $(n & 15) + 1, %edx\n.else\n    shr $(n & 7) + 1, %edx\n.endif\n"
