@@ -37,7 +37,12 @@ Deno.test("instructions executed by one handler do what they do one by one, faul
         const test = sequenceCase(SEED, index, words, long);
         const expected = alone.run(test), actual = together.run(test);
         const made = { test, undefinedFlags: 0, transcendental: false, mmx: false };
-        const differences = compareResults(made as Parameters<typeof compareResults>[0], expected, actual);
+        const differences = compareResults(
+          made as Parameters<typeof compareResults>[0],
+          expected,
+          actual,
+          null,
+        );
         if (alone.instructions !== together.instructions) {
           differences.push(`instructions: ${alone.instructions} alone, ${together.instructions} together`);
         }
