@@ -12,7 +12,8 @@ import type { RowStream, Value } from "../analysis/rows.ts";
 import { harmless } from "../analysis/text.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { writePieces } from "./files.ts";
-import { BufferedOut, note } from "./io.ts";
+import { diffExecutions } from "./diff_execution.ts";
+import { BufferedOut, note, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
 import { subjectsOption } from "./subjects.ts";
 import { limitArgs, openBundle, tracePath } from "./trace_args.ts";
@@ -23,10 +24,14 @@ const FORMATS: readonly TextFormat[] = ["table", "json", "csv"];
 /** The verb. */
 export const diffVerb: Verb = {
   name: "diff",
-  summary: "Compare two recordings by what they count.",
+  summary: "Compare two recordings by what they count, or as executions.",
   usage: "A B",
   options: [
     { name: "by", value: "LIST", help: `What to compare (default all): ${SUBJECTS.join(",")}.` },
+    {
+      name: "execution",
+      help: "Find where the executions part: first different input, exit and instruction.",
+    },
     { name: "all", help: "Show equal counts, too." },
     { name: "format", value: "FORMAT", help: "table (default), json or csv." },
     {
@@ -38,10 +43,12 @@ export const diffVerb: Verb = {
   ],
   notes: `
 Columns: subject, name, a and b (how often in each recording), change (b - a), change_pct (percent of a; empty when a has
-none). Runs are deterministic: a difference is one between guests, machines or inputs, never noise.`,
+none). With --execution both recordings, of one guest on one machine, are executed again side by side to the first
+instruction that leaves a different register or byte of memory; the format is table (text) or json. Runs are deterministic: a difference is one between guests, machines or inputs, never noise.`,
   examples: [
     ["diff before.trace after.trace", "What changed, largest change first."],
     ["diff one.trace two.trace --by reason --all", "Exits by reason side by side."],
+    ["diff good.trace bad.trace --execution", "The first instruction that did something else."],
     ["diff a.trace b.trace --by function --format csv", "For a spreadsheet."],
     [
       "diff a.trace b.trace --flame change.speedscope.json",
@@ -65,6 +72,19 @@ async function diff(given: Given): Promise<number> {
     bundles.forEach((b, i) => {
       if (b.recovered) note(`retrovisor: ${paths[i]} was cut; it is read up to icount ${b.icount}.`);
     });
+    if (given.flags.execution) {
+      if (format === "csv" || given.values.by !== undefined || given.flags.all) {
+        throw new UsageError(
+          "With --execution the format is table or json, and --by and --all mean nothing.",
+        );
+      }
+      const { text, different } = await diffExecutions(
+        [bundles[0], bundles[1]],
+        format === "json" ? "json" : "text",
+      );
+      print(text);
+      return different && given.flags["exit-code"] ? ExitCode.FAILED : ExitCode.OK;
+    }
     const session = await Session.open(
       new Map([["main", bundleSource(bundles[0])], [DIFF_ALIAS, bundleSource(bundles[1])]]),
     );

@@ -10,6 +10,7 @@ import { demoImage } from "../guests/demo/image.ts";
 import type { GdbServer } from "../replay/gdb/listener.ts";
 import { LiveDebuggee } from "../replay/gdb/live.ts";
 import { liveTarget } from "../replay/gdb/open.ts";
+import { injectedFaults } from "./inject.ts";
 import { LiveInputs } from "../replay/inputs.ts";
 import { eventLoopTurn } from "../replay/pacing.ts";
 import { record, type RunOptions, type RunResult, runUnrecorded } from "../replay/runner.ts";
@@ -45,6 +46,11 @@ export const runVerb: Verb = {
     },
     { name: "max-instructions", value: "N", help: "End the run after N instructions (1000000, 1M, 0x100)." },
     { name: "checkpoint", value: "N", help: "A checkpoint every N instructions; 0: only at start and end." },
+    {
+      name: "inject",
+      value: "FAULTS",
+      help: "Faults, with commas between: flip@ICOUNT:GPA:BIT flips a bit of guest memory.",
+    },
     { name: "script", value: "FILE", help: "Console input from a script of wait, send and at lines." },
     {
       name: "epoch",
@@ -113,7 +119,7 @@ async function runLive(
 ): Promise<RunResult> {
   const showConsole = given.flags.console !== false;
   const readConsole = showConsole && script === null;
-  const inputs = liveInputs(given, script, !readConsole);
+  const inputs = liveInputs(given, script, !readConsole, guest.config.memoryBytes);
   const stop = new AbortController();
   const input = readConsole ? new ConsoleInput(inputs, target, () => stop.abort()) : null;
   const max = given.values["max-instructions"],
@@ -132,9 +138,13 @@ async function runLive(
   try {
     if (input?.interactive) note("Connected to the guest's console; Ctrl-] leaves.");
     input?.start();
-    return folder === null
+    const result = folder === null
       ? await runUnrecorded(guest.config, guest.images, inputs, options)
       : await record(guest.config, guest.images, inputs, folder, options);
+    if (inputs.flipsLeft > 0) {
+      note(`The run ended before ${inputs.flipsLeft} of the faults to inject were due.`);
+    }
+    return result;
   } finally {
     await debug?.close();
     progress.clear();
@@ -208,14 +218,15 @@ function runOptions(
   };
 }
 
-function liveInputs(given: Given, script: Script | null, unattended: boolean): LiveInputs {
-  const { epoch } = given.values;
+function liveInputs(given: Given, script: Script | null, unattended: boolean, memory: number): LiveInputs {
+  const { epoch, inject } = given.values;
   const seconds = epoch === undefined ? null : countOption("epoch", epoch);
   return new LiveInputs({
     epochSeconds: () => seconds ?? Math.floor(Date.now() / 1000),
     entropy: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
     unattended,
     ...(script === null ? {} : { script }),
+    ...(inject === undefined ? {} : { flips: injectedFaults(inject, memory) }),
   });
 }
 

@@ -39,7 +39,7 @@ export const VERBS: readonly { name: string; summary: string; load: () => Promis
   },
   {
     name: "diff",
-    summary: "Compare two recordings by what they count.",
+    summary: "Compare two recordings by what they count, or as executions.",
     load: async () => (await import("./diff.ts")).diffVerb,
   },
   {

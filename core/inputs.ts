@@ -48,6 +48,8 @@ export interface Inputs {
   ): { kind: InputKind; target: string; payload: Uint8Array; vcpu: number } | null;
   /** When the next pushed input is due; null when that is not known (live) or there is none. */
   nextDue(): Due | null;
+  /** icount at which a pushed input is due whatever the time is then, besides `nextDue`; null (or no method): none. */
+  nextIcount?(): number | null;
   /**
    * Every vCPU is halted and no timer is armed (or the run is paced to real time): wait for a pushed input.
    * Resolves true when one may be there, false when none will ever come.

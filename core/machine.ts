@@ -20,6 +20,7 @@ import { MachineHooks } from "./cpu_hooks.ts";
 import { applyDebuggerInput } from "./debugger_input.ts";
 import { ExitDoor } from "./exit_door.ts";
 import { type Observer, Reason } from "./exits.ts";
+import { flip, FLIP_TARGET } from "./faults.ts";
 import type { Input, InputKind, Inputs } from "./inputs.ts";
 import { Intercepts } from "./intercepts.ts";
 import { IoSpace } from "./io.ts";
@@ -221,12 +222,13 @@ export class RetrovisorMachine implements Machine {
     );
     limit = Math.min(limit, (Math.floor(clock.icount / EPOCH) + 1) * EPOCH);
     if (this.vcpus.all.length > 1) limit = Math.min(limit, clock.icount + this.scheduler.left);
-    const due = inputs.nextDue();
+    const due = inputs.nextDue(), injected = inputs.nextIcount?.() ?? Infinity;
     if (due !== null) {
-      const at = Math.max(due.icount, clock.icountAt(due.timeNs));
+      // Time may jump before its count is reached (port accesses cost some): the count comes first.
+      const at = due.icount > clock.icount ? due.icount : clock.icountAt(due.timeNs);
       if (at > clock.icount) limit = Math.min(limit, at);
     }
-    return limit;
+    return injected > clock.icount ? Math.min(limit, injected) : limit;
   }
 
   /** A timer was armed while the processor runs: it may have to stop earlier. */
@@ -239,7 +241,7 @@ export class RetrovisorMachine implements Machine {
   #expectInput(): void {
     const due = this.inputs.nextDue();
     if (due === null) return;
-    const at = Math.max(due.icount, this.clock.icountAt(due.timeNs));
+    const at = due.icount > this.clock.icount ? due.icount : this.clock.icountAt(due.timeNs);
     if (at > this.clock.icount && at < this.cpu.limit) this.cpu.limit = at;
   }
 
@@ -267,6 +269,7 @@ export class RetrovisorMachine implements Machine {
 
   #apply(kind: InputKind, target: string, payload: Uint8Array): void {
     if (kind === "debugger") return applyDebuggerInput(this, target, payload);
+    if (kind === "fault" && target === FLIP_TARGET) return flip(this.mem, payload);
     if (kind !== "console") return;
     if (target === "xen") this.xen?.receive(payload);
     else this.platform.receive(target, payload);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type BitFlip, encodeFlip, FLIP_TARGET } from "../core/faults.ts";
 import type { Due, Input, InputKind, Inputs } from "../core/inputs.ts";
 import type { Bundle } from "../traces/bundle.ts";
 import { hex } from "../traces/hex.ts";
@@ -123,6 +124,9 @@ export class CapturingInputs implements Inputs {
   nextDue(): Due | null {
     return this.inner.nextDue();
   }
+  nextIcount(): number | null {
+    return this.inner.nextIcount?.() ?? null;
+  }
   wait(timeoutMs: number): Promise<boolean> {
     return this.inner.wait(timeoutMs);
   }
@@ -136,6 +140,8 @@ export interface LiveOptions {
   entropy: (bytes: number) => Uint8Array;
   /** Input that is timed or waits for output. */
   script?: Script;
+  /** Bits of guest memory to flip, each at its icount. */
+  flips?: readonly (BitFlip & { icount: number })[];
   /** Nobody will ever push: waiting ends when the script does. */
   unattended?: boolean;
 }
@@ -150,8 +156,10 @@ export class LiveInputs implements Inputs {
   #ended: boolean;
   #wake: (() => void) | null = null;
   readonly #script: ScriptRunner | null;
+  readonly #flips: (BitFlip & { icount: number })[];
 
   constructor(readonly options: LiveOptions) {
+    this.#flips = [...options.flips ?? []].sort((a, b) => a.icount - b.icount);
     this.#ended = options.unattended ?? false;
     this.#script = options.script ? new ScriptRunner(options.script) : null;
   }
@@ -185,7 +193,19 @@ export class LiveInputs implements Inputs {
     return out.slice(0, bytes);
   }
 
-  poll(_icount: number, timeNs: number): Pushed | null {
+  /** Flips that have not happened: the run ended before their icounts. */
+  get flipsLeft(): number {
+    return this.#flips.length;
+  }
+
+  nextIcount(): number | null {
+    return this.#flips[0]?.icount ?? null;
+  }
+
+  poll(icount: number, timeNs: number): Pushed | null {
+    if (this.#flips.length > 0 && this.#flips[0].icount <= icount) {
+      return { kind: "fault", target: FLIP_TARGET, payload: encodeFlip(this.#flips.shift()!), vcpu: 0 };
+    }
     const scripted = this.#script?.poll(timeNs) ?? null;
     if (scripted !== null) return { kind: "console", vcpu: 0, ...scripted };
     const next = this.#queue.shift() ?? null;

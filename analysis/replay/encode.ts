@@ -70,7 +70,7 @@ export function codesStream(table: string, codes: readonly string[]): Uint8Array
 }
 
 /** "MODE:RIP:BYTES" (hexadecimal but for the mode) as "BYTES:TEXT". */
-function disassembled(codes: readonly string[]): string[] {
+export function disassembled(codes: readonly string[]): string[] {
   const formatter = new Formatter(FormatterSyntax.Nasm);
   try {
     return codes.map((code) => {

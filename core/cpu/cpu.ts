@@ -202,9 +202,7 @@ export class Cpu implements Core {
     this.code.threshold = instrument === null ? this.#threshold : 0;
     this.code.fuses = instrument === null;
     this.code.end = instrument?.codeEnd ?? CODE_END;
-    this.code.onRecord = instrument === null ? null : (rec, from, at, length) => {
-      instrument.decoded(rec, from, at, length);
-    };
+    this.code.onRecord = instrument && ((rec, from, at, length) => instrument.decoded(rec, from, at, length));
     this.code.clear();
   }
 

@@ -49,8 +49,10 @@ export function registersOf(machine: RetrovisorMachine): ScanTable {
   ]);
   const rows = new Rows<string>(widths), { vcpus, cpu: { s } } = machine, active = vcpus.active;
   for (const { id } of vcpus.all) {
-    vcpus.park();
-    vcpus.unpark(id);
+    if (id !== vcpus.active) {
+      vcpus.park();
+      vcpus.unpark(id);
+    }
     const row = rows.add();
     rows.setNumber("icount", row, machine.icount);
     rows.columns.vcpu[row] = id;
@@ -60,7 +62,9 @@ export function registersOf(machine: RetrovisorMachine): ScanTable {
     for (const [name, at] of [...WIDE, ...BASES]) rows.setWords(name, row, s.word(at), s.word(at + 4));
     for (const [name, seg] of SEGMENTS) rows.columns[name][row] = s.segSel(seg);
   }
-  vcpus.park();
-  vcpus.unpark(active);
+  if (vcpus.active !== active) {
+    vcpus.park();
+    vcpus.unpark(active);
+  }
   return finished(rows);
 }

@@ -46,7 +46,7 @@ export const RING_BYTES = 0x0080_0000;
 /** A 32-bit hash of each instruction's bytes, by record: at `HASHES + ((rec - CODE) >> 1)`. */
 export const HASHES: number = RING + RING_BYTES;
 
-if (SLICE * EVENTS_PER_INSTRUCTION * EVENT_SIZE > RING_BYTES || HASHES + ((RING - L.CODE) >> 1) > CODE_END) {
+if (SLICE * EVENTS_PER_INSTRUCTION * EVENT_SIZE > RING_BYTES || HASHES + (L.CODE_SIZE >> 1) > CODE_END) {
   throw new Error("The buffer for events does not fit its place");
 }
 
