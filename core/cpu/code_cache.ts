@@ -36,6 +36,10 @@ class CodePage {
   /** One bit a byte: set where an instruction has been decoded from. */
   readonly bytes = new Uint8Array(PAGE_SIZE / 8);
 
+  clear(): void {
+    this.blocks.clear();
+    this.bytes.fill(0);
+  }
   mark(offset: number, length: number): void {
     for (let i = offset; i < offset + length; i++) this.bytes[i >> 3] |= 1 << (i & 7);
   }
@@ -49,6 +53,8 @@ class CodePage {
 /** The decoded code of one machine. */
 export class CodeCache {
   readonly #pages = new Map<number, CodePage>();
+  /** An empty one: self-modifying code drops and makes one again and again. */
+  #spare: CodePage | null = null;
   readonly #view: DataView;
   readonly #u8: Uint8Array;
   readonly #gathered = new Uint8Array(16);
@@ -135,7 +141,9 @@ export class CodeCache {
     const bytes = this.#ripOf(end) - rip;
     let p = this.#pages.get(page);
     if (!p) {
-      this.#pages.set(page, p = new CodePage());
+      p = this.#spare ?? new CodePage();
+      this.#spare = null;
+      this.#pages.set(page, p);
       this.mmu.mem.code[page] = 1;
       this.mmu.pageBecameCode(page);
     }
@@ -381,6 +389,8 @@ export class CodeCache {
     for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
     if (this.#rewrites[page] < REWRITES_MAX) this.#rewrites[page]++;
     this.#pages.delete(page);
+    p.clear();
+    this.#spare = p;
     this.mmu.mem.code[page] = 0;
     this.mmu.pageNoLongerCode(page);
   }

@@ -21,7 +21,7 @@ import { createInterpreter, type Interpreter, type Variant } from "./interp.ts";
 import { Jit } from "./jit/jit.ts";
 import { Leave } from "./leave.ts";
 import { ModeTracker } from "./mode.ts";
-import { CpuState, Fl } from "./state.ts";
+import { CpuState, Fl, Seg } from "./state.ts";
 import { type Counter, Stopped } from "./stopped.ts";
 import { breakpointsAt, trapsBehind } from "./stepping.ts";
 import { deliver, type EventKind } from "./system/exceptions.ts";
@@ -103,6 +103,7 @@ export class Cpu implements Core {
     this.code.onKill = (rec, handler) => this.jit?.release(rec, handler);
     this.code.onClear = () => this.jit?.reset();
     mem.onRemap = () => this.mmu.flushAll();
+    this.mmu.executingPage = () => this.#executingPage();
   }
 
   /** An interpreter on this processor: plain, or a variant that tells more. */
@@ -338,6 +339,13 @@ export class Cpu implements Core {
     }
     this.code.locate(this.s.rip);
     if (!this.jit!.compile(rec)) this.code.uncount(rec);
+  }
+
+  /** Physical page of the instruction whose slow path runs. */
+  #executingPage(): number {
+    const { s, mmu } = this, rip = this.#ripOf(s.i32[REC_AT]);
+    const la = s.code64 ? rip : (s.segBase(Seg.CS) + rip) % 0x1_0000_0000;
+    return mmu.tlb.exec[s.cpl === 3 ? 1 : 0].find(la | 0, Math.floor(la / 0x1_0000_0000) | 0);
   }
 
   #ripOf(rec: number): number {

@@ -37,6 +37,9 @@ export class Mmu extends LinearMemory {
   #linear = 0;
   #linearB = 0;
 
+  /** Physical page of the instruction in hand while generated code runs; -1: not known. Set by the Cpu. */
+  executingPage: () => number = () => -1;
+
   // What the processor's CPUID admits; set by the Cpu from its policy.
   set nx(on: boolean) {
     this.walker.nx = on;
@@ -270,11 +273,16 @@ export class Mmu extends LinearMemory {
     return true;
   }
 
-  /** True when a store would change decoded code under running generated code. */
+  /**
+   * True when a store would change decoded code under running generated code. Code of another page may change at any time:
+   * whoever goes there looks first.
+   */
   #mustLeave(page: number, offset: number, length: number): boolean {
     const { mem } = this;
     if (this.s.i32[L.ALONE >> 2] !== 0 || !mem.code[page]) return false;
-    return mem.codeOverlaps === null || mem.codeOverlaps(page, offset, length);
+    if (mem.codeOverlaps !== null && !mem.codeOverlaps(page, offset, length)) return false;
+    const here = this.executingPage();
+    return here < 0 || here === page;
   }
 
   /** Reads bytes without backing into `SLOW_DATA`, four at a time. */
