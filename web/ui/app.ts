@@ -321,7 +321,7 @@ class App {
   #drawSummary(): void {
     const p = this.#panels, spanNs = p.range.endNs - p.range.startNs;
     const facts = [
-      `${grouped(p.exits)} exits (${percentText(p.exits / this.#whole.exits)} of all)`,
+      `${grouped(p.exits)} exits (${percentText(p.exits / Math.max(1, this.#whole.exits))} of all)`,
       `${rateText(p.exits / spanNs * 1e6)} a virtual ms`,
       `${grouped(p.hypercalls)} hypercalls`,
       `${grouped(p.interrupts)} interrupts`,

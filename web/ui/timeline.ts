@@ -77,7 +77,7 @@ class Plot {
   draw(range: TimeRange, data: number[][], series: uPlot.Series[], scale: RateScale, label: string): void {
     this.#plot?.destroy();
     const span = range.endNs - range.startNs;
-    const most = scale.height(Math.max(1e-9, ...data.slice(1).flat()));
+    const rate = Math.max(...data.slice(1).flat(), 0), most = scale.height(rate > 0 ? rate : 1);
     const axis = {
       stroke: color("muted"),
       grid: { stroke: color("grid"), width: 1 },
