@@ -75,6 +75,9 @@ export const PDPTE = 0x330;
 /** 1: PUSHF is intercepted, so generated code leaves it to the system operation, i32. Configuration, not guest state. */
 export const PUSHF_EXITS = 0x350;
 
+/** DR6 bits of breakpoints that MOV SS or POP SS holds back until the next instruction has run, u32. */
+export const HELD_BREAKPOINTS = 0x354;
+
 /** XMM0..XMM15, 16 bytes each. */
 export const XMM = 0x400;
 /** MXCSR, i32. */

@@ -225,6 +225,7 @@ Deno.test("IRET restores just the flags that CPL and IOPL let through", () => {
         const c = protectedMachine(cpl), image = all ? 0x3f_7fd7 & ~(Fl.VM | Fl.NT) : 2;
         c.s.flags = 2 | iopl << 12 | (all ? 0 : Fl.IF | Fl.AC | Fl.ID | Fl.CF | Fl.DF | Fl.TF);
         const old = c.s.flags;
+        c.s.u32[(L.DR + 7 * 8) >> 2] = 0x401; // an instruction breakpoint is on: RF counts
         frame(c, [0x123, cpl ? Sel.CODE3 : Sel.CODE0, image], size);
         assertEquals(c.run("iret", { size }), null);
         // Written from the description of IRET: who may change what.

@@ -14,6 +14,7 @@ import type { CpuidPolicy } from "./cpuid.ts";
 import type { DebugStops } from "./debug_stops.ts";
 import { Decoder } from "./decode/decoder.ts";
 import { allForms } from "./decode/forms.ts";
+import { GuestBreakpoints } from "./guest_breakpoints.ts";
 import { type CpuHooks, GuestFault, Vec } from "./hooks.ts";
 import { Insn, REC } from "./insn.ts";
 import type { Instrument } from "./instrument/instrument.ts";
@@ -38,6 +39,7 @@ const LEAVE = L.LEAVE >> 2, REC_AT = L.LEAVE_REC >> 2, BUD = L.BUDGET >> 2, SLOT
 /** Most instructions between two returns to the dispatcher: long loops must come back (no on-stack replacement). */
 const SLICE = 1 << 20;
 
+const OP_ICEBP = SYS_OPS.indexOf("icebp");
 const OP_IRET = SYS_OPS.indexOf("iret"), OP_SYSRET = SYS_OPS.indexOf("sysret");
 
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
@@ -49,6 +51,7 @@ export class Cpu implements Core {
   readonly #interp: Interpreter;
   readonly #ops: (SysOp | undefined)[];
   readonly #mode: ModeTracker;
+  readonly #guestBreakpoints: GuestBreakpoints;
   readonly #threshold: number;
   /** The compiler; null: everything is interpreted. */
   readonly jit: Jit | null;
@@ -93,6 +96,7 @@ export class Cpu implements Core {
       mmioWrite: (gpa, size, value, linear) => hooks.mmioWrite(gpa, size, value, linear),
     };
     this.insn = new Insn(this.s);
+    this.#guestBreakpoints = new GuestBreakpoints(this.s, this.mmu);
     this.#mode = new ModeTracker(this.s, () => this.code.clear());
     this.#ops = SYS_OPS.map((name) => SYSTEM_OPERATIONS[name]);
     this.#interp = this.createInterpreter();
@@ -149,6 +153,7 @@ export class Cpu implements Core {
     // The upper halves are undefined after 64-bit code (SDM volume 1, 3.4.1.1); compiled code counts on zeros.
     if (was64 && !this.s.code64) { for (let n = 0; n < 8; n++) this.s.i32[(L.GPR >> 2) + n * 2 + 1] = 0; }
     this.mmu.selectSets();
+    this.#guestBreakpoints.refresh();
   }
 
   /** Makes `run` return at the next instruction boundary the dispatcher sees. */
@@ -183,7 +188,7 @@ export class Cpu implements Core {
       try {
         if (
           u32[L.INT_SHADOW >> 2] !== 0 || (u32[L.FLAGS >> 2] & Fl.TF) !== 0 ||
-          (u32[(L.DR + 56) >> 2] & 0xff) !== 0
+          u32[L.HELD_BREAKPOINTS >> 2] !== 0 || this.#guestBreakpoints.steps
         ) {
           this.#step();
         } else this.#go();
@@ -323,6 +328,7 @@ export class Cpu implements Core {
   #watched(): void {
     const { s } = this, watch = this.mmu.watching!;
     s.i32[SLOT] = 0;
+    const before = this.counter.icount;
     this.currentRip = s.rip;
     watch.pass = true;
     try {
@@ -330,6 +336,31 @@ export class Cpu implements Core {
     } finally {
       watch.pass = false;
     }
+    this.#trapOnData(before);
+  }
+
+  /**
+   * Takes the data and I/O breakpoints that the instruction just run has hit; one that faulted has hit none.
+   * @param before instruction count before it
+   */
+  #takeHits(before: number): void {
+    const { hits } = this.#guestBreakpoints;
+    this.#guestBreakpoints.hits = 0;
+    if (this.counter.icount > before) this.pendingDb |= hits;
+  }
+
+  /** Raises #DB behind an instruction that was not stepped, if it hit a breakpoint. */
+  #trapOnData(before: number): void {
+    if (this.#guestBreakpoints.hits === 0) return;
+    this.#takeHits(before);
+    if (this.s.i32[L.INT_SHADOW >> 2] === STACK_SHADOW) this.#hold();
+    else if (this.pendingDb) this.#debugTrap();
+  }
+
+  /** MOV SS and POP SS hold breakpoints back until the next instruction has run, and drop a single-step trap. */
+  #hold(): void {
+    this.s.u32[L.HELD_BREAKPOINTS >> 2] |= this.pendingDb & 0xf;
+    this.pendingDb = 0;
   }
 
   /** Compiles the region at a hot block, or gives it up. */
@@ -371,11 +402,15 @@ export class Cpu implements Core {
       this.#running = 0;
     }
     this.#instrument?.executed(rec, SYS_OPS[op]);
+    this.#guestBreakpoints.executed(op, insn);
     this.counter.icount++;
     // SYSRET that sets TF traps at once; stepped, it does so anyway.
     if (op === OP_SYSRET && s.u32[L.FLAGS >> 2] & Fl.TF && s.i32[L.ALONE >> 2] === 0) {
       this.pendingDb |= 0x4000;
       this.#debugTrap();
+    }
+    if (this.#guestBreakpoints.hits !== 0 && s.i32[L.ALONE >> 2] === 0) {
+      this.#trapOnData(this.counter.icount - 1);
     }
   }
 
@@ -384,6 +419,8 @@ export class Cpu implements Core {
     const { s, counter } = this, { i32, u32 } = s;
     const shadow = i32[L.INT_SHADOW >> 2], trap = u32[L.FLAGS >> 2] & Fl.TF, before = counter.icount;
     if (this.#instructionBreakpoint()) return;
+    this.pendingDb |= u32[L.HELD_BREAKPOINTS >> 2];
+    u32[L.HELD_BREAKPOINTS >> 2] = 0;
     i32[L.INT_SHADOW >> 2] = 0;
     i32[SLOT] = 0;
     const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
@@ -397,15 +434,18 @@ export class Cpu implements Core {
     } finally {
       i32[L.ALONE >> 2] = 0;
     }
+    this.#takeHits(before);
     if (counter.icount === before) return;
     if (this.insn.at === 0 || this.insn.op !== OP_IRET) u32[L.FLAGS >> 2] &= ~Fl.RF; // IRET loads it
     if (shadow && i32[L.INT_SHADOW >> 2]) i32[L.INT_SHADOW >> 2] = 0;
     if (trapsBehind(s, this.insn, trap !== 0)) this.pendingDb |= 0x4000;
     if (i32[L.INT_SHADOW >> 2] === STACK_SHADOW) {
-      this.pendingDb &= ~0x4000; // no single-step trap here; breakpoints wait for the next instruction
-      return;
+      return this.#hold();
     }
-    if (this.pendingDb) this.#debugTrap();
+    if (this.insn.at !== 0 && this.insn.op === OP_ICEBP) {
+      this.#setDr6(this.pendingDb & 0xf); // its own #DB tells what MOV SS held back
+      this.pendingDb = 0;
+    } else if (this.pendingDb) this.#debugTrap();
   }
 
   /** Raises #DB as a fault when an enabled instruction breakpoint matches RIP and RF is clear (SDM volume 3, 17.2.4). */
@@ -444,6 +484,7 @@ export class Cpu implements Core {
     } finally {
       this.delivering = false;
       this.#running = 0;
+      this.#guestBreakpoints.hits = 0; // of its own accesses nothing is told
     }
     this.#instrument?.delivered(vector, kind, from);
   }

@@ -14,6 +14,22 @@ const INTERRUPTS = new Set(
 );
 const OP_SYSCALL = SYS_OPS.indexOf("syscall"), OP_SYSRET = SYS_OPS.indexOf("sysret");
 
+/** True when DR7 enables an instruction breakpoint: then instructions are stepped. */
+export function instructionBreakpointsOn(s: CpuState): boolean {
+  const dr7 = s.u32[(L.DR + 56) >> 2];
+  if ((dr7 & 0xff) === 0) return false;
+  for (let n = 0; n < 4; n++) if ((dr7 >>> (n * 2) & 3) && (dr7 >>> (16 + n * 4) & 3) === 0) return true;
+  return false;
+}
+
+/**
+ * Drops an RF that was just loaded unless instruction breakpoints are on. Processors clear RF after every instruction;
+ * ours does so where instructions are stepped, and elsewhere never has it set.
+ */
+export function settleRf(s: CpuState): void {
+  if (!instructionBreakpointsOn(s)) s.u32[L.FLAGS >> 2] &= ~Fl.RF;
+}
+
 /** Bits of DR6 for the enabled instruction breakpoints at a linear address; 0: none, or DR7 enables nothing. */
 export function breakpointsAt(s: CpuState, la: number): number {
   const dr7 = s.u32[(L.DR + 56) >> 2];

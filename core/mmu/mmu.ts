@@ -16,6 +16,7 @@ import { PAGE_SIZE } from "./physmem.ts";
 import { SUPERVISOR_SET, Unresolved } from "./translate.ts";
 import { WriteTag } from "./tlb.ts";
 import type { AccessObserver, Watch } from "./access.ts";
+import { BothWatch } from "./watch.ts";
 import { Access } from "./walk.ts";
 
 export type { MmuHooks } from "./linear.ts";
@@ -29,6 +30,8 @@ const SLOW = L.SLOW_ADDR >> 2;
 
 /** The MMU of the active vCPU. */
 export class Mmu extends LinearMemory {
+  #hostWatch: Watch | null = null;
+  #guestWatch: Watch | null = null;
   /** The store that waits for `commitStore`: bytes in the first page, all bytes (0: none), pages, linear address. */
   #first = 0;
   #size = 0;
@@ -99,12 +102,22 @@ export class Mmu extends LinearMemory {
   pageNoLongerCode(page: number): void {
     this.tlb.unmarkCode(page);
   }
-  /** Watched places; null: none. Call again when they change. */
+  /** Places that somebody outside the guest watches; null: none. Call again when they change. */
   setWatch(watch: Watch | null): void {
-    this.watch = watch;
-    this.tlb.watchPages(watch);
+    this.#hostWatch = watch;
+    this.#combineWatches();
   }
-  /** What `setWatch` was given. */
+  /** Places that the guest's own debug registers watch; null: none. Call again when they change. */
+  setGuestWatch(watch: Watch | null): void {
+    this.#guestWatch = watch;
+    this.#combineWatches();
+  }
+  #combineWatches(): void {
+    const host = this.#hostWatch, guest = this.#guestWatch;
+    this.watch = host !== null && guest !== null ? new BothWatch(host, guest) : host ?? guest;
+    this.tlb.watchPages(this.watch);
+  }
+  /** What is watched now. */
   get watching(): Watch | null {
     return this.watch;
   }

@@ -101,3 +101,31 @@ function touches(p: Watchpoint, la: number, size: number, write: boolean): boole
   if (la >= p.address + p.length || la + size <= p.address) return false;
   return p.kind === WatchKind.ACCESS || (p.kind === WatchKind.WRITE) === write;
 }
+
+/** Two watches at once. */
+export class BothWatch implements Watch {
+  readonly pages: ReadonlySet<number>;
+  readonly frames: ReadonlySet<number>;
+
+  constructor(readonly a: Watch, readonly b: Watch) {
+    this.pages = new Set([...a.pages, ...b.pages]);
+    this.frames = new Set([...a.frames, ...b.frames]);
+  }
+
+  get pass(): boolean {
+    return this.a.pass;
+  }
+  set pass(on: boolean) {
+    this.a.pass = this.b.pass = on;
+  }
+
+  concerns(la: number, gpa: number, size: number, write: boolean, rmw: boolean): boolean {
+    return this.a.concerns(la, gpa, size, write, rmw) || this.b.concerns(la, gpa, size, write, rmw);
+  }
+
+  note(la: number, gpa: number, size: number, write: boolean, rmw: boolean): void {
+    for (const w of [this.a, this.b]) {
+      if (w.concerns(la, gpa, size, write, rmw)) w.note(la, gpa, size, write, rmw);
+    }
+  }
+}

@@ -48,7 +48,7 @@ function requireSimple(e: Emit, rpl: Expr, image: Expr, others = 0): void {
 }
 
 function loadFlags(e: Emit, rest: Expr, image: Expr): void {
-  const loaded = X.and(image, c(SYSTEM_FLAGS | Fl.RF));
+  const loaded = X.and(image, c(SYSTEM_FLAGS)); // RF counts while instructions are stepped: not here
   e.setState(32, L.FLAGS, X.or(X.or(X.and(rest, c(Fl.VM)), loaded), c(Fl.R1)));
   setArithmetic(e, image);
 }

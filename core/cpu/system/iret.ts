@@ -9,6 +9,7 @@ import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
 import { Cr0, Fl, Gpr, Seg } from "../state.ts";
+import { settleRf } from "../stepping.ts";
 import { Descriptor } from "./descriptors.ts";
 import { checkReturnCode, checkReturnStack, enterCode, enterOuter } from "./returns.ts";
 import { loadRealSegment, V86_ATTR } from "./segments.ts";
@@ -37,6 +38,7 @@ export function iret(core: Core, insn: Insn): void {
   } else if (s.u32[L.FLAGS >> 2] & Fl.NT) {
     switchTask(core, core.mmu.read16(s.segBase(Seg.TR), true), "iret", s.flags, 0);
   } else iretTo(core, size);
+  settleRf(s);
   core.nmiBlocked = false;
 }
 

@@ -8,6 +8,7 @@ import * as L from "../../layout.ts";
 import type { Core } from "../core.ts";
 import { GuestFault, raise, Vec } from "../hooks.ts";
 import { Attr, Cr0, Cr4, Fl, Seg } from "../state.ts";
+import { settleRf } from "../stepping.ts";
 import { Descriptor, isNull, selectorError, SysType } from "./descriptors.ts";
 import { checkDataSegment, checkStackSegment, loadNull, V86_ATTR } from "./segments.ts";
 
@@ -95,6 +96,7 @@ export function switchTask(core: Core, sel: number, cause: TaskCause, flags: num
   if (trap) core.pendingDb |= 0x8000;
   s.rip = ip;
   s.flags = nested ? newFlags | Fl.NT : newFlags;
+  settleRf(s);
   for (let r = 0; r < 8; r++) s.setReg(r, regs[r], 0);
   try {
     if (size === 4 && s.cr0 & Cr0.PG) loadCr3(core, cr3);
