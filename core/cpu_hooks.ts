@@ -123,6 +123,8 @@ export class MachineHooks implements CpuHooks {
     if (a === MsrAccess.DONE) {
       cpu.msrLo = apic.resultLo >>> 0;
       cpu.msrHi = apic.resultHi >>> 0;
+    } else if (this.m.xen !== null && msr === this.m.xen.hypercallMsr) {
+      cpu.msrLo = cpu.msrHi = 0; // written to set up the hypercall page; Xen reads it as zero
     } else readMsr(cpu, msr);
   }
 

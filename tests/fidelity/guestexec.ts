@@ -270,7 +270,7 @@ export class GuestExec implements Engine {
 
   /** @see Engine.run */
   run(test: TestCase): TestResult {
-    const before = new BigUint64Array(this.#load(test).buffer);
+    const before = new Uint32Array(this.#load(test).buffer);
     this.#last = test;
     const cpu = this.#cpu, { s } = cpu;
     let stopped: number = Stopped.LIMIT, missing = "";
@@ -303,8 +303,11 @@ export class GuestExec implements Engine {
       result.vector = 3;
       result.rip++;
     } else if (missing) result.missing = missing;
-    const now = new BigUint64Array(this.#mem.read(WINDOW_PAGES, WINDOW_SIZE + READONLY_SIZE).buffer);
-    for (let i = 0; i < now.length; i++) if (now[i] !== before[i]) result.changes.set(i * 8, now[i]);
+    const now = new Uint32Array(this.#mem.read(WINDOW_PAGES, WINDOW_SIZE + READONLY_SIZE).buffer);
+    for (let i = 0; i < now.length; i += 2) {
+      if (now[i] === before[i] && now[i + 1] === before[i + 1]) continue;
+      result.changes.set(i * 4, BigInt(now[i + 1]) << 32n | BigInt(now[i]));
+    }
     return result;
   }
 

@@ -32,6 +32,7 @@ Usage: deno task fidelity MODE [OPTION]...
 
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
+    --write           write docs/fidelity-xtf.md
 
   --kut FOLDER        images of kvm-unit-tests (*.flat), built elsewhere: checks passed and failed
     --only TEXT, --cpuid POLICY
@@ -64,7 +65,7 @@ export async function main(args: string[]): Promise<number> {
     const { states, seed, csv, write } = options;
     return await coverageMain({ states: Number(states), seed: Number(seed), csv, page: write });
   }
-  if (options.xtf) return await xtfMain(options.xtf, options.only ?? "");
+  if (options.xtf) return await xtfMain(options.xtf, options.only ?? "", options.write);
   if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
   console.error(HELP);
   return 2;
