@@ -33,8 +33,9 @@ export function openForDebugging(
     throw new TraceError("The recording has no checkpoint, so there is no way back in it", where);
   }
   const traveler = new Traveler(session, made[0]);
-  const as = arch ?? architectureOf(bundle.manifest.config, bundle.images());
-  return { traveler, target: new Target(made[0], as, symbolElf(bundle, as)) };
+  // Once: what is found out about an image is kept with its bytes.
+  const images = bundle.images(), as = arch ?? architectureOf(bundle.manifest.config, images);
+  return { traveler, target: new Target(made[0], as, symbolElf(bundle, images, as)) };
 }
 
 /** A machine that is about to run as a target. @param arch as for `openForDebugging` */

@@ -6,6 +6,7 @@
  */
 import { guestSymbols } from "../../core/boot/guest_symbols.ts";
 import { kernelImage } from "../../core/boot/kernel_image.ts";
+import { elfSymbols } from "../../core/boot/symbols.ts";
 import type { GuestImage } from "../../core/config.ts";
 import { RowCursor } from "../../traces/cursor.ts";
 import type { Bundle } from "../../traces/bundle.ts";
@@ -27,10 +28,16 @@ const PROGBITS_LESS = 8, SYMTAB = 2, STRTAB = 3;
 const ALLOC_EXEC = 6n, ALLOC_WRITE = 3n, GLOBAL_FUNC = 0x12, GLOBAL_OBJECT = 0x11;
 /** Most sections: symbols of data are left out when they would need more. */
 const SECTIONS_MAX = 1000;
+/** Largest file that is handed out whole: gdb takes it in pieces. */
+const OWN_BYTES_MAX = 64 << 20;
 
-/** An ELF file's bytes with the symbols of a recording; null when it has none. */
-export function symbolElf(bundle: Bundle, arch: Architecture): Uint8Array | null {
-  return elfOf(readSymbols(bundle), bundle.images(), arch);
+/** An ELF file's bytes with the symbols of a recording; null when it has none. @param images those of the recording */
+export function symbolElf(
+  bundle: Bundle,
+  images: readonly GuestImage[],
+  arch: Architecture,
+): Uint8Array | null {
+  return elfOf(readSymbols(bundle), images, arch);
 }
 
 /** The same of a machine that is about to start: as linked, which is where a kernel is that does not move itself. */
@@ -41,9 +48,20 @@ export function imageElf(images: readonly GuestImage[], arch: Architecture): Uin
 
 function elfOf(code: Symbol[], images: readonly GuestImage[], arch: Architecture): Uint8Array | null {
   if (code.length === 0) return null;
+  const whole = ownElf(code, images);
+  if (whole !== null) return whole;
   const all = [...code, ...dataSymbols(images, code)].sort(byStart);
   const sections = all.filter((s, i) => s.code !== all[i - 1]?.code).length;
   return new Writer(arch === "x86-64").file(sections > SECTIONS_MAX ? code : all);
+}
+
+/** The kernel's file itself, when it has these very symbols: then it may have source lines and types, too. */
+function ownElf(code: readonly Symbol[], images: readonly GuestImage[]): Uint8Array | null {
+  const image = images.find((i) => i.role === "kernel");
+  const kernel = image === undefined ? null : kernelImage(image.name, image.bytes);
+  if (kernel === null || kernel.reader.length > OWN_BYTES_MAX) return null;
+  const own = new Set(elfSymbols(kernel.reader, kernel.elf).map((s) => `${s.start} ${s.name}`));
+  return own.size > 0 && code.some((s) => own.has(`${s.start} ${s.name}`)) ? kernel.reader.bytes : null;
 }
 
 function byStart(x: Symbol, y: Symbol): number {
