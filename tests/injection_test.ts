@@ -218,7 +218,7 @@ Deno.test("names that only a hostile recording has are text, too: hypercalls, de
     "--format",
     "csv",
   ]);
-  for (const text of PAYLOADS.filter((t) => !/["\u001b\u202e\n]/.test(t))) {
+  for (const text of PAYLOADS.filter((t) => ![...'"\u001b\u202e\n'].some((c) => t.includes(c)))) {
     assertStringIncludes(csv.out, text);
   }
 });
