@@ -2,8 +2,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { duckdbScript } from "../analysis/fleet/views.ts";
+import { FORMATS } from "../analysis/export/formats.ts";
 import { Session } from "../analysis/session.ts";
 import { bundleSource } from "../analysis/source.ts";
+import { traceSummary } from "../analysis/summary.ts";
 import { identifier } from "../analysis/tables.ts";
 import { loadViews } from "../analysis/views.ts";
 import { EventWriter, HypercallWriter } from "../replay/event_writer.ts";
@@ -35,7 +37,7 @@ const payload = (n: number) => PAYLOADS[n % PAYLOADS.length];
 function makeTrace(name: string, seed: number): void {
   Deno.mkdirSync(`${FOLDER}/${name}.trace`);
   synthesize(new DirectoryStore(`${FOLDER}/${name}.trace`), {
-    exits: 12_000,
+    exits: 2000,
     vcpus: 2,
     seed,
     functions: 40,
@@ -80,7 +82,7 @@ Deno.test("no view runs what a guest wrote: tables stay, and nothing appears", a
   for (const view of loadViews().values()) {
     session.records(`FROM ${view.signature.includes("(") ? `${view.name}(1000)` : identifier(view.name)}`);
   }
-  assertEquals([tables(), exits()], [names, [{ n: 12_000 }]]);
+  assertEquals([tables(), exits()], [names, [{ n: 2000 }]]);
   const shown = session.records("SELECT DISTINCT function FROM exit_functions ORDER BY 1").map((r) =>
     r.function
   );
@@ -89,17 +91,14 @@ Deno.test("no view runs what a guest wrote: tables stay, and nothing appears", a
 });
 
 Deno.test("query, report, diff and check print hostile text harmlessly and run none of it", async () => {
+  const statements = ["top_function", "console_text", "recording", "hypercall_mix"].map((v) => `FROM ${v};`);
+  await Deno.writeTextFile(`${FOLDER}/made.sql`, statements.join("\n"));
   const commands: string[][] = [
     ["report", "hostile.trace"],
-    ["query", "hostile.trace", "FROM top_function"],
-    ["query", "hostile.trace", "other.trace", "FROM stacks LIMIT 50"],
-    ["query", "hostile.trace", "SELECT * FROM console", "--format", "csv"],
-    ["query", "hostile.trace", "SELECT * FROM recording", "--format", "json"],
-    ["query", "hostile.trace", "FROM console_text"],
+    ["query", "hostile.trace", "-f", "made.sql"],
+    ["query", "hostile.trace", "other.trace", "FROM stacks LIMIT 50", "--format", "csv"],
     ["diff", "hostile.trace", "other.trace", "--all", "--flame", "made.folded"],
-    ["diff", "hostile.trace", "other.trace", "--flame", "made.speedscope.json"],
     ["check", "hostile.trace", "--baseline", "made.json", "--write-baseline"],
-    ["check", "hostile.trace", "--baseline", "made.json"],
     ["check", "other.trace", "--baseline", "made.json", "--junit", "made.xml", "--github"],
   ];
   for (const command of commands) {
@@ -109,29 +108,24 @@ Deno.test("query, report, diff and check print hostile text harmlessly and run n
     assert(!CONTROL.test(r.out + r.err), command.join(" "));
     await assertUnmoved(/^made\./);
   }
-  for (const file of ["made.folded", "made.speedscope.json", "made.json", "made.xml"]) {
+  for (const file of ["made.folded", "made.json", "made.xml"]) {
     assert(!CONTROL.test(await Deno.readTextFile(`${FOLDER}/${file}`)), file);
   }
 });
 
 Deno.test("export writes hostile text as text in every format, and other programs run none of it", async () => {
-  for (
-    const format of [
-      "perfetto",
-      "chrome",
-      "speedscope",
-      "pprof",
-      "folded",
-      "csv",
-      "parquet",
-      "ctf",
-      "xentrace",
-    ]
-  ) {
-    const r = await runIn(FOLDER, ["export", "hostile.trace", "--to", format, "-o", `made.${format}`]);
-    assertEquals(r.code, 0, `${format}: ${r.err}`);
-    await assertUnmoved(/^made\./);
+  const bundle = Bundle.open(`${FOLDER}/hostile.trace`), session = await Session.open(bundleSource(bundle));
+  const input = { session, summary: traceSummary(bundle), table: "top_function", warn: () => {} };
+  for (const { name, binary, write, files } of FORMATS) {
+    for (const { pieces } of files?.(input) ?? [{ pieces: write!(input) }]) {
+      for await (const piece of pieces) {
+        if (typeof piece === "string" && !binary) assert(!CONTROL.test(piece), name);
+      }
+    }
   }
+  assertEquals(session.records("SELECT count(*)::INTEGER AS n FROM exits"), [{ n: 2000 }]);
+  session.close();
+  await assertUnmoved(/^made\./);
   const r = await runIn(FOLDER, [
     "export",
     "hostile.trace",
@@ -147,15 +141,15 @@ Deno.test("export writes hostile text as text in every format, and other program
   for (const statement of duckdbScript(`${FOLDER}/made.runs`)) await native.run(statement);
   const rows = async (sql: string) => (await native.runAndReadAll(sql)).getRows();
   assertEquals(await rows("SELECT run, cmdline, exits FROM runs ORDER BY run"), [
-    ["hostile", PAYLOADS.join(" "), 12_000n],
-    ["other", PAYLOADS.join(" "), 12_000n],
+    ["hostile", PAYLOADS.join(" "), 2000n],
+    ["other", PAYLOADS.join(" "), 2000n],
   ]);
-  assertEquals(await rows("SELECT count(*)::INTEGER FROM exits"), [[24_000]]);
+  assertEquals(await rows("SELECT count(*)::INTEGER FROM exits"), [[4000]]);
   native.closeSync();
   db.closeSync();
   await assertUnmoved(/^made\./);
   // A run's name becomes a folder and a literal: only plain ones are taken.
-  for (const run of [`'; DROP TABLE runs; --`, "../up", "a/b", ".hidden", "x\ny", ""]) {
+  for (const run of [`'; DROP TABLE runs; --`, "../up", "x\ny"]) {
     const bad = await runIn(FOLDER, [
       "export",
       "hostile.trace",
