@@ -13,7 +13,7 @@ Deno.test("every query of the ten questions is SQL that runs, with the columns t
   const session = await Session.open(fixture());
   try {
     const asked = [...text.matchAll(/deno task query boot\.trace "([^"]+)"\n\n {4}(.+)\n/g)];
-    assertEquals(asked.length, 9);
+    assertEquals(asked.length, 10);
     for (const [, sql, titles] of asked) {
       const { columns } = session.query(sql);
       assertEquals(titles.trim().split(/ +/), columns.map((c) => c.name), sql);
