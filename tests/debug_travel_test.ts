@@ -158,3 +158,26 @@ Deno.test("a watchpoint tells reads from writes and other addresses", async () =
   assert(access.length >= Math.max(reads.length, writes.length));
   assertEquals(await hits(WatchKind.ACCESS, 0x10ee68 + 0x800), []);
 });
+
+Deno.test("a breakpoint in the middle of code that runs compiled stops where one set before it ran does", async () => {
+  const at = demoSymbol("fibonacci") + 5, from = Math.floor(demo.run.icount * 0.9);
+  const stops = async (o: Opened): Promise<number[]> => {
+    await o.traveler.seek(from);
+    o.traveler.breakpoints.add(at);
+    const out: number[] = [];
+    for (let n = 0; n < 20 && (await o.traveler.resume()).kind === "breakpoint"; n++) {
+      out.push(o.traveler.icount);
+    }
+    return out;
+  };
+  const fresh = open(demo.store), warm = open(demo.store);
+  fresh.traveler.breakpoints.add(at);
+  fresh.traveler.debug.set(fresh.traveler.breakpoints, []);
+  for (let n = 0; n < 3; n++) {
+    await warm.traveler.seek(warm.traveler.end);
+    await warm.traveler.seek(from);
+  }
+  const expected = await stops(fresh);
+  assertGreater(expected.length, 5);
+  assertEquals(await stops(warm), expected);
+});

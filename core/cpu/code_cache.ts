@@ -35,9 +35,12 @@ class CodePage {
   readonly blocks = new Map<number, number[]>();
   /** One bit a byte: set where an instruction has been decoded from. */
   readonly bytes = new Uint8Array(PAGE_SIZE / 8);
+  /** Linear page numbers at which it was decoded, while a debugger is attached. */
+  readonly linear = new Set<number>();
 
   clear(): void {
     this.blocks.clear();
+    this.linear.clear();
     this.bytes.fill(0);
   }
   mark(offset: number, length: number): void {
@@ -148,6 +151,7 @@ export class CodeCache {
       this.mmu.pageBecameCode(page);
     }
     p.mark(offset, bytes);
+    if (this.splits !== null) p.linear.add(Math.floor(this.linear(rip) / PAGE_SIZE));
     const key = offset + mode * PAGE_SIZE, list = p.blocks.get(key);
     if (list) list.push(first);
     else p.blocks.set(key, [first]);
@@ -386,8 +390,18 @@ export class CodeCache {
   invalidate(page: number, offset: number, length: number): void {
     const p = this.#pages.get(page);
     if (!p || !p.overlaps(offset, length)) return;
-    for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
     if (this.#rewrites[page] < REWRITES_MAX) this.#rewrites[page]++;
+    this.#drop(page, p);
+  }
+
+  /** Drops what was decoded around a linear address, because blocks are to end there from now on. */
+  dropLinear(address: number): void {
+    const at = Math.floor(address / PAGE_SIZE);
+    for (const [page, p] of this.#pages) if (p.linear.has(at)) this.#drop(page, p);
+  }
+
+  #drop(page: number, p: CodePage): void {
+    for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
     this.#pages.delete(page);
     p.clear();
     this.#spare = p;

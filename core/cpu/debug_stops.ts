@@ -44,6 +44,8 @@ export class DebugStops {
     readonly counter: { icount: number },
   ) {
     this.watch = new DataWatch(() => counter.icount, (address, length) => this.peek(address, length));
+    // What was decoded before is not known by linear address.
+    code.clear();
     code.splits = this.splits;
   }
 
@@ -51,9 +53,11 @@ export class DebugStops {
   set(breakpoints: ReadonlySet<number>, watchpoints: readonly Watchpoint[]): void {
     this.#breakpoints = breakpoints;
     if (this.splits.size > breakpoints.size + OLD_SPLITS_MAX) this.splits.clear();
-    const before = this.splits.size;
-    for (const b of breakpoints) this.splits.add(b);
-    if (this.splits.size !== before) this.code.clear();
+    for (const b of breakpoints) {
+      if (this.splits.has(b)) continue;
+      this.splits.add(b);
+      this.code.dropLinear(b);
+    }
     this.watch.set(watchpoints);
     this.mmu.setWatch(watchpoints.length > 0 ? this.watch : null);
   }
