@@ -112,7 +112,7 @@ class App {
       select: this.select.bind(this),
       settled: () => !this.#busy && this.#waiting === null,
     };
-    if (!early) this.#ready();
+    if (!early) queueMicrotask(() => this.#ready());
   }
 
   /** Takes what was early for what is now known. What was brushed meanwhile is answered. */
@@ -125,8 +125,10 @@ class App {
     overview.panels.series.forEach((s, i) => this.#ranks.set(s.reason, i));
     this.#header();
     this.#draw();
-    this.#ready();
-    void this.#follow();
+    queueMicrotask(() => {
+      this.#ready();
+      void this.#follow();
+    });
   }
 
   #ready(): void {
@@ -228,16 +230,27 @@ class App {
     addEventListener("resize", () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
+        this.#flame.resize();
         this.#draw();
         this.select(this.#range, true);
       }, 150);
     });
   }
 
+  /**
+   * Draws everything. The plots come first and paint in a microtask of theirs: text on a canvas has the browser work out all
+   * styles, which is quick as long as nothing else has changed.
+   */
   #draw(): void {
-    const { layout } = this;
+    const { layout } = this, width = layout.lanes.clientWidth;
     this.#drawTime(this.#panels === this.#whole || layout.overview.childElementCount === 0);
-    drawLanes(layout.lanes, this.#panels);
+    queueMicrotask(() => this.#drawPanels(width));
+  }
+
+  #drawPanels(width: number): void {
+    const { layout } = this;
+    this.#drawLegend();
+    drawLanes(layout.lanes, width, this.#panels);
     this.#drawSummary();
     if (this.early) {
       for (const host of [layout.hotspots, layout.calls, layout.interrupts, layout.console]) {
@@ -259,7 +272,6 @@ class App {
       this.#markSelection();
     }
     this.#timeline.drawDetail(this.#panels, this.#series, this.#hidden);
-    this.#drawLegend();
   }
 
   #markSelection(): void {
@@ -278,6 +290,7 @@ class App {
       const name = s.reason === OTHERS ? OTHERS : reasonText(s.reason);
       const b = button("", `Show or hide ${name}`, () => {
         if (!this.#hidden.delete(s.reason)) this.#hidden.add(s.reason);
+        b.setAttribute("aria-pressed", String(!this.#hidden.has(s.reason)));
         this.#drawTime(false);
       });
       b.setAttribute("aria-pressed", String(!this.#hidden.has(s.reason)));

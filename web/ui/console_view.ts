@@ -5,7 +5,7 @@
  * @module
  */
 import { grouped } from "../../analysis/text.ts";
-import type { Panels, TimeRange } from "../model/panels.ts";
+import type { ConsoleLine, Panels, TimeRange } from "../model/panels.ts";
 import { el, empty, shown } from "./dom.ts";
 import { momentText, spanText } from "./time_text.ts";
 
@@ -18,52 +18,76 @@ export interface ConsoleEvents {
   choose(range: TimeRange): void;
 }
 
+/** Lines that are made at once: more than are seen. The rest follows when the brush rests. */
+const LINES_FIRST = 120, REST_MS = 200;
+
 /** The view. */
 export class ConsoleView {
-  #times: number[] = [];
+  #lines: ConsoleLine[] = [];
+  #endNs = 0;
   #rows: HTMLElement[] = [];
   #marked: HTMLElement | null = null;
-  constructor(readonly host: HTMLElement, readonly events: ConsoleEvents) {}
+  #rest: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly host: HTMLElement, readonly events: ConsoleEvents) {
+    const lineOf = (e: Event) => this.#rows.indexOf((e.target as Element).closest("li") as HTMLElement);
+    host.addEventListener("mouseover", (e) => events.hover(this.#lines[lineOf(e)]?.timeNs ?? null));
+    host.addEventListener("mouseleave", () => events.hover(null));
+    host.addEventListener("click", (e) => {
+      const i = lineOf(e);
+      if (i < 0 || (e.target as Element).closest("button") === null) return;
+      events.choose({ startNs: this.#lines[i].timeNs, endNs: this.#next(i) });
+    });
+  }
 
   /** Shows the lines of a range. */
   show(panels: Panels): void {
-    const { lines } = panels;
+    clearTimeout(this.#rest);
+    this.#lines = panels.lines;
+    this.#endNs = panels.range.endNs;
     this.#marked = null;
-    this.#times = lines.map((l) => l.timeNs);
-    if (lines.length === 0) {
-      this.#rows = [];
+    this.#rows = [];
+    if (panels.lines.length === 0) {
       this.host.replaceChildren(empty("Nothing was printed in this range."));
       return;
     }
-    const several = new Set(lines.map((l) => l.device)).size > 1;
-    this.#rows = lines.map((line, i) => {
-      const next = lines.find((l, k) => k > i && l.timeNs > line.timeNs)?.timeNs ?? panels.range.endNs;
-      const at = el(
-        "button",
-        {
-          type: "button",
-          class: "at",
-          title: `Select the ${spanText(next - line.timeNs)} until the next line`,
-        },
-        momentText(line.timeNs, TIME_SPAN_NS),
-      );
-      at.addEventListener("click", () => this.events.choose({ startNs: line.timeNs, endNs: next }));
-      const row = el(
+    const list = el("ol");
+    this.#add(list, LINES_FIRST);
+    this.host.replaceChildren(list);
+    this.host.scrollTop = 0;
+    const more = panels.lineCount - panels.lines.length;
+    this.#rest = setTimeout(() => {
+      this.#add(list, Infinity);
+      if (more > 0) {
+        list.append(el("li", { class: "more" }, `and ${grouped(more)} more lines; brush a shorter range`));
+      }
+    }, REST_MS);
+  }
+
+  /** Makes rows up to a number of lines. */
+  #add(list: HTMLElement, upTo: number): void {
+    const several = new Set(this.#lines.map((l) => l.device)).size > 1, rows: HTMLElement[] = [];
+    for (let i = this.#rows.length; i < Math.min(upTo, this.#lines.length); i++) {
+      const { timeNs, device, text } = this.#lines[i];
+      const title = `Select the ${spanText(this.#next(i) - timeNs)} until the next line`;
+      rows.push(el(
         "li",
         {},
-        at,
-        el("span", { class: "line" }, several ? `[${shown(line.device)}] ` : "", shown(line.text)),
-      );
-      row.addEventListener("mouseenter", () => this.events.hover(line.timeNs));
-      row.addEventListener("mouseleave", () => this.events.hover(null));
-      return row;
-    });
-    const more = panels.lineCount - lines.length;
-    const list = el("ol", {}, ...this.#rows);
-    if (more > 0) {
-      list.append(el("li", { class: "more" }, `and ${grouped(more)} more lines; brush a shorter range`));
+        el("button", { type: "button", class: "at", title }, momentText(timeNs, TIME_SPAN_NS)),
+        el("span", { class: "line" }, several ? `[${shown(device)}] ` : "", shown(text)),
+      ));
     }
-    this.host.replaceChildren(list);
+    this.#rows.push(...rows);
+    list.append(...rows);
+  }
+
+  /** When the next line began that did not begin together with this one. */
+  #next(i: number): number {
+    const { timeNs } = this.#lines[i];
+    for (let k = i + 1; k < this.#lines.length; k++) {
+      if (this.#lines[k].timeNs > timeNs) return this.#lines[k].timeNs;
+    }
+    return this.#endNs;
   }
 
   /** Marks the last line that began before a moment. */
@@ -71,10 +95,10 @@ export class ConsoleView {
     this.#marked?.classList.remove("marked");
     this.#marked = null;
     if (ns === null) return;
-    let low = 0, high = this.#times.length;
+    let low = 0, high = this.#lines.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#times[middle] <= ns) low = middle + 1;
+      if (this.#lines[middle].timeNs <= ns) low = middle + 1;
       else high = middle;
     }
     this.#marked = this.#rows[low - 1] ?? null;

@@ -31,6 +31,8 @@ export class FlameView {
   /** Names from the root to the frame that fills the width: kept when the data changes. */
   #zoom: string[] = [];
   #search = "";
+  /** Width of the area; asked for only when it may have changed, because asking lays the page out. */
+  #width = 0;
   readonly #note = el("p", { class: "note", "aria-live": "polite" });
   readonly #area = el("div", { class: "flame", role: "group", "aria-label": "Flame graph" });
 
@@ -58,9 +60,15 @@ export class FlameView {
     if (this.#flame.total > 0) this.redraw();
   }
 
-  /** Draws again, after a change of size or colours. */
+  /** Forgets the width, after a change of size. */
+  resize(): void {
+    this.#width = 0;
+  }
+
+  /** Draws again. */
   redraw(): void {
     if (this.#flame.total === 0) return;
+    if (this.#width === 0) this.#width = Math.max(200, this.#area.clientWidth);
     const { frames, fits } = this.#layout();
     const elements = frames.map((f) => this.#element(f));
     if (elements.length > 0) elements[0].tabIndex = 0;
@@ -85,7 +93,7 @@ export class FlameView {
   }
 
   #layout(): { frames: Frame[]; fits: boolean } {
-    const frames: Frame[] = [], width = Math.max(200, this.#area.clientWidth);
+    const frames: Frame[] = [], width = this.#width;
     let nodes = this.#flame.roots, from = 0, whole = this.#flame.total, fits = true;
     const above: FlameNode[] = [];
     for (const name of this.#zoom) {

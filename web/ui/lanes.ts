@@ -13,9 +13,9 @@ import { AXIS_WIDTH, RIGHT_SPACE } from "./timeline.ts";
 
 const HEIGHT = 30, TICKS = 5;
 
-/** Draws all lanes into a host. */
-export function drawLanes(host: HTMLElement, panels: Panels): void {
-  host.replaceChildren(...panels.lanes.map((lane) => laneRow(host.clientWidth, lane)));
+/** Draws all lanes into a host that is so wide. */
+export function drawLanes(host: HTMLElement, width: number, panels: Panels): void {
+  host.replaceChildren(...panels.lanes.map((lane) => laneRow(width, lane)));
   if (panels.lanes.length === 0) host.append(empty("No vCPU left the guest in this recording."));
 }
 
