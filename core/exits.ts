@@ -158,7 +158,8 @@ export class ExitEvent {
   /** Clears what is optional, before filling the event in. */
   reset(): void {
     this.present = 0;
-    this.words.fill(0);
+    const { words } = this;
+    for (let i = 0; i < words.length; i++) words[i] = 0;
     this.injectedVector = -1;
     this.errorCode = -1;
   }

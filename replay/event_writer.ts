@@ -32,6 +32,9 @@ class NameColumn {
   readonly #values: Uint16Array;
   readonly #names: Dictionary;
   readonly #bit: number;
+  /** Neighbours often have the same name. */
+  #last: string | null = null;
+  #lastIndex = 0;
   constructor(table: TableWriter, column: string) {
     this.#values = table.fixed(column).u16;
     this.#names = table.dictionary(column);
@@ -40,8 +43,16 @@ class NameColumn {
 
   /** Sets a row's name. @returns its bit of the row mask */
   set(row: number, value: string | null): number {
-    this.#values[row] = value === null ? 0 : this.#names.index(value);
-    return value === null ? 0 : this.#bit;
+    if (value === null) {
+      this.#values[row] = 0;
+      return 0;
+    }
+    if (value !== this.#last) {
+      this.#last = value;
+      this.#lastIndex = this.#names.index(value);
+    }
+    this.#values[row] = this.#lastIndex;
+    return this.#bit;
   }
 }
 

@@ -12,6 +12,8 @@ import { hex } from "./bytes.ts";
 export const LZ4_LEGACY_MAGIC = 0x184c_2102;
 /** Every block of a legacy frame unpacks to at most 8 MiB. */
 const BLOCK_BYTES = 8 << 20;
+/** Runs longer than this are copied by the host; a call costs more than a short loop. */
+const COPY_MIN = 64;
 const NEXT = "the file is damaged, fetch it again";
 
 /**
@@ -57,9 +59,11 @@ function unpackBlock(src: Uint8Array, out: Uint8Array, at: number, limit: number
       while (b === 255 && i < src.length) literals += b = src[i++];
     }
     if (i + literals > src.length || at + literals > limit) return -1;
-    out.set(src.subarray(i, i + literals), at);
-    i += literals;
-    at += literals;
+    if (literals > COPY_MIN) {
+      out.set(src.subarray(i, i + literals), at);
+      i += literals;
+      at += literals;
+    } else for (const end = at + literals; at < end;) out[at++] = src[i++];
     if (i === src.length) return at; // the last sequence has no match
     if (i + 2 > src.length) return -1;
     const distance = src[i] | src[i + 1] << 8;
@@ -70,7 +74,7 @@ function unpackBlock(src: Uint8Array, out: Uint8Array, at: number, limit: number
       while (b === 255 && i < src.length) length += b = src[i++];
     }
     if (distance === 0 || distance > at - start || at + length > limit) return -1;
-    if (distance >= length) {
+    if (distance >= length && length > COPY_MIN) {
       out.copyWithin(at, at - distance, at - distance + length);
       at += length;
     } else {

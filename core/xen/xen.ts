@@ -68,6 +68,9 @@ export class Xen implements Snapshottable {
   /** Hypercalls so far, entries of multicalls included. */
   hypercalls = 0;
   #inMulticall = false;
+  /** Arguments of the hypercall in progress, as words and as wholes. */
+  readonly #words = new Uint32Array(12);
+  readonly #wide = new BigUint64Array(this.#words.buffer);
 
   constructor(readonly host: XenHost) {
     const { config, mem, clock } = host;
@@ -121,11 +124,11 @@ export class Xen implements Snapshottable {
   /** VMMCALL or VMCALL: performs the hypercall that the registers describe, and stores its result in RAX. */
   hypercall(vcpu: XenVcpu): void {
     const is64 = vcpu.is64, lo = vcpu.reg(0), nr = is64 && vcpu.regHi(0) !== 0 ? -1 : lo;
-    const words = new Uint32Array(12), regs = is64 ? ARGS64 : ARGS32;
-    regs.forEach((r, i) => {
-      words[i * 2] = vcpu.reg(r);
-      words[i * 2 + 1] = is64 ? vcpu.regHi(r) : 0;
-    });
+    const words = this.#words, regs = is64 ? ARGS64 : ARGS32;
+    for (let i = 0; i < regs.length; i++) {
+      words[i * 2] = vcpu.reg(regs[i]);
+      words[i * 2 + 1] = is64 ? vcpu.regHi(regs[i]) : 0;
+    }
     const call = new Call(vcpu, is64, words, this.host.observer !== null);
     const result = vcpu.cpl === 0 ? this.#perform(nr, call) : -Errno.EPERM;
     vcpu.setReg(0, result >>> 0, is64 ? Math.floor(result / 0x1_0000_0000) >>> 0 : 0);
@@ -323,10 +326,9 @@ export class Xen implements Snapshottable {
     const { observer, exitSeq, clock } = this.host;
     if (observer === null) return;
     const shape = hypercallShape(nr), sub = (c.u32(0) & subopMask(nr)) >>> 0;
+    const wide = c.words === this.#words ? this.#wide : new BigUint64Array(c.words.buffer);
     const args: bigint[] = [];
-    for (let i = 0; i < shape.args; i++) {
-      args.push(BigInt(c.words[i * 2]) | BigInt(c.words[i * 2 + 1]) << 32n);
-    }
+    for (let i = 0; i < shape.args; i++) args.push(wide[i]);
     const event: HypercallEvent = {
       seq: exitSeq,
       parentSeq,

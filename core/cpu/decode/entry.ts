@@ -100,7 +100,8 @@ export function variantIndex(c: Context): number {
             (c.code64 ? 1 : 0)) * 3 + c.rep) * 3 + a;
 }
 
-const STACK_USERS = new Set([
+/** Names of semantic functions that push or pop. */
+export const STACK_USERS: ReadonlySet<string> = new Set([
   "push",
   "pop",
   "call",
