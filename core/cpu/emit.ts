@@ -42,6 +42,8 @@ export interface Runtime {
   outOfBudget: number;
   /** (rec i32, bud i32) -> (); what compiled code ends in when a slow path answered 0. */
   left: number;
+  /** (rec i32, bud i32) -> (); interprets a block (already subtracted) because compiled code might outrun the budget. */
+  short: number;
   /** (segment offset i32, offset i64, sizeFlags i32) -> linear i64; a magic non-canonical address on violation. */
   segLinear: number;
   /** (rec i32, sizeFlags i32) -> linear i64; any address size and segment. */

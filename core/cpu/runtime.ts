@@ -42,6 +42,7 @@ export const RUNTIME_EXPORTS = [
   "goto",
   "outOfBudget",
   "left",
+  "short",
   "segLinear",
   "generalEa",
   "getIndex",
@@ -54,6 +55,7 @@ const RUNTIME_TYPES: Record<(typeof RUNTIME_EXPORTS)[number], [ValType[], ValTyp
   goto: [[I64, I32, I32], []],
   outOfBudget: [[I32, I32], []],
   left: [[I32, I32], []],
+  short: [[I32, I32], []],
   segLinear: [[I32, I64, I32], [I64]],
   generalEa: [[I32, I32], [I64]],
   getIndex: [[I32, I32], [I64]],
@@ -95,6 +97,7 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     goto: 0,
     outOfBudget: 0,
     left: 0,
+    short: 0,
     segLinear: 0,
     generalEa: 0,
     getIndex: 0,
@@ -132,6 +135,10 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     e.setState(32, L.LEAVE, X.c32(Leave.BUDGET));
     e.setState(32, L.LEAVE_REC, rec);
     e.setState(32, L.BUDGET, X.add(bud, X.load(32, X.sub(rec, X.c32(4)))));
+  });
+  rt.short = def([I32, I32], [], (e, [rec, bud]) => {
+    e.unlikely(X.ltS(bud, X.c32(0)), () => e.tailCall(rt.outOfBudget, rec, bud));
+    e.dispatch(rec, bud, X.load(16, X.sub(rec, X.c32(8))));
   });
   rt.left = def([I32, I32], [], (e, [rec, bud]) => {
     e.unlikely(X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY)), () => e.dispatch(rec, bud, X.load(16, rec)));

@@ -22,6 +22,22 @@ export const CARRIED: Readonly<Record<FlagKind, number>> = {
 };
 const SIZES = [8, 16, 32, 64];
 
+/** The result of an update as far as it follows from its operands (see `FlagKind`), else null. */
+export function resultOf(kind: FlagKind, a: X.Expr, b: X.Expr): X.Expr | null {
+  switch (kind) {
+    case "add":
+      return X.add(a, b);
+    case "sub":
+      return X.sub(a, b);
+    case "inc":
+      return X.add(b, X.cLike(b, 1));
+    case "dec":
+      return X.sub(b, X.cLike(b, 1));
+    default:
+      return null;
+  }
+}
+
 /** Cold-path functions of one module, defined as they are needed. */
 export class ColdPaths {
   readonly #defined = new Map<string, number>();
@@ -57,22 +73,29 @@ export class ColdPaths {
     });
   }
 
-  /** Stores a carried flag update: (kind i32, a, b, r i64) -> (); kind 0: the state is right as it is. */
+  /** Stores a carried flag update: (kind i32, a, b, r i64 of finished words) -> (); kind 0: the state is right as it is. */
   storeCarried(wide: ValType): number {
     // The functions it calls come first.
     const cases = (["add", "sub", "logic", "inc", "dec"] as const).flatMap((kind) =>
       SIZES.slice(0, wide === I64 ? 4 : 3).map((size, log) => ({
+        of: kind as FlagKind,
         code: CARRIED[kind] + log,
         types: ColdPaths.types(kind, size),
         store: this.storeFlags(kind, size),
       }))
     );
-    cases.push({ code: CARRIED.raw, types: ColdPaths.types("raw", 8), store: this.storeFlags("raw", 8) });
+    cases.push({
+      of: "raw",
+      code: CARRIED.raw,
+      types: ColdPaths.types("raw", 8),
+      store: this.storeFlags("raw", 8),
+    });
     return this.#once(`carried ${wide}`, [I32, wide, wide, I64], [], (e, [kind, a, b, r]) => {
       const as = (t: ValType, v: X.Expr) => t === I32 ? X.wrap(v) : X.extU(v);
-      for (const { code, types, store } of cases) {
+      for (const { code, of, types, store } of cases) {
         e.if(X.eq(kind, X.c32(code)), () => {
-          e.call(store, as(types[0], a), as(types[1], b), as(types[2], r));
+          const result = of === "logic" ? a : resultOf(of, a, b) ?? r;
+          e.call(store, as(types[0], a), as(types[1], b), as(types[2], result));
           e.ret();
         });
       }

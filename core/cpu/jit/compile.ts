@@ -52,7 +52,8 @@ class RegionCompiler {
       if (p > 0) this.#block(blocks[p - 1]);
       else {
         e.startFlags(this.#flagsAt[0]);
-        e.dispatcher(handler, plan.entries.map((b) => this.#label(b.position, false)));
+        const labels = plan.entries.map((b) => this.#label(b.position, false));
+        e.dispatcher(handler, labels, plan.needs[0]);
       }
     }
     while (this.#labels.length) this.#close();
@@ -113,22 +114,25 @@ class RegionCompiler {
   /** Branches to a block; when it lies in another page, only while its translation holds. */
   #guarded(from: RegionBlock, to: RegionBlock, direct: boolean): void {
     const { e } = this;
-    if (samePage(e.s, from, to)) return this.#edge(to, direct);
+    if (samePage(e.s, from, to)) return this.#edge(from, to, direct);
     const mode = e.s.i32[L.MODE >> 2];
-    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(to, direct), true);
+    e.fork(e.stillThere(to.rec, to.count, mode), () => this.#edge(from, to, direct), true);
   }
 
-  /** Pays for a block of the region and goes to it. */
-  #edge(to: RegionBlock, direct: boolean): void {
+  /**
+   * Pays for a block of the region and goes to it. The budget is looked at where a loop begins again and in the dispatcher: it
+   * must then cover the longest way to the next such place.
+   */
+  #edge(from: RegionBlock, to: RegionBlock, direct: boolean): void {
     const { e, plan } = this;
     e.set(e.bud, X.sub(e.bud, X.c32(to.count)));
-    e.unlikely(X.ltS(e.bud, X.c32(0)), () => e.leaveForBudget(to.rec));
+    if (direct && to.position <= from.position) e.checkBudget(X.c32(to.rec), plan.needs[to.position]);
     const at = this.#flagsAt[direct ? to.position : 0], p = e.flags;
     if (direct && at !== FlagsAt.DEAD && p?.kind !== "carried" && plan.ways.get(to) === 1) {
       this.#inherited.set(to, p);
     } else e.passFlags(at);
     if (direct) e.goTo(this.#labelOf(to));
-    else e.dispatchIndex(plan.entries.indexOf(to), this.#label(0, true));
+    else e.dispatchIndex(plan.entries.indexOf(to), to.rec, this.#label(0, true));
     e.flags = p;
   }
 

@@ -12,7 +12,7 @@ import type { Expr } from "../../wasm/expr.ts";
 import { I32, I64 } from "../../wasm/module.ts";
 import { type FlagKind, lazyWords } from "../semantics/flags.ts";
 import { pendingCondition, type PendingFlags } from "../semantics/pending.ts";
-import { CARRIED } from "./cold_paths.ts";
+import { CARRIED, resultOf } from "./cold_paths.ts";
 import { MemoryEmit } from "./emit_memory.ts";
 
 /** A flag update not yet made. "carried": it is in the carrying locals. */
@@ -82,21 +82,31 @@ export class FlagEmit extends MemoryEmit {
     if (form === FlagsAt.HOT) return this.settleFlags();
     const p = this.#pending, to = this.#carried;
     const carry = form === FlagsAt.CARRY ? this.let(this.#carry()) : null;
-    if (p === null) {
-      this.#carry4(CARRIED.raw, this.aux, X.c32(0), this.res);
-    } else if (p.kind !== "carried") {
-      const log = p.kind === "raw" ? 0 : Math.log2(p.size >> 3);
-      this.#carry4(CARRIED[p.kind] + log, p.a, p.b, p.r);
-    }
+    if (p === null) this.#carryWords(this.aux, this.res);
+    else if (p.kind !== "carried") this.#carryPending(p, p.kind);
     if (carry !== null && carry !== to.carry) this.set(to.carry, carry);
   }
 
-  #carry4(kind: number, a: Expr, b: Expr, r: Expr): void {
-    const to = this.#carried, wide = (v: Expr) => this.code64 ? X.extU(v) : X.wrap(v);
-    this.set(to.kind, X.c32(kind));
-    this.set(to.a, wide(a));
-    this.set(to.b, wide(b));
-    this.set(to.r, X.extU(r));
+  /** Finished words are the one update whose result is carried: those of others follow from their operands. */
+  #carryWords(aux: Expr, res: Expr): void {
+    const to = this.#carried;
+    this.set(to.kind, X.c32(CARRIED.raw));
+    this.set(to.a, this.#wide(aux));
+    this.set(to.r, res);
+  }
+  #carryPending(p: Pending, kind: FlagKind): void {
+    if (kind === "raw") return this.#carryWords(p.a, p.r);
+    if (kind === "adc" || kind === "sbb") {
+      const w = lazyWords(this, kind, p.size, p.a, p.b, p.r);
+      return this.#carryWords(w.aux, w.res);
+    }
+    const to = this.#carried;
+    this.set(to.kind, X.c32(CARRIED[kind] + Math.log2(p.size >> 3)));
+    this.set(to.a, this.#wide(kind === "logic" ? p.r : p.a));
+    if (kind !== "logic") this.set(to.b, this.#wide(p.b));
+  }
+  #wide(v: Expr): Expr {
+    return this.code64 ? X.extU(v) : X.wrap(v);
   }
 
   /** CF of what is pending, 0 or 1. */
@@ -176,7 +186,10 @@ export class FlagEmit extends MemoryEmit {
     const p = this.#pending;
     if (p?.kind === "carried") {
       this.call(this.cold.storeCarried(this.wide), this.#carried.kind, p.a, p.b, p.r);
-    } else if (p !== null) this.call(this.cold.storeFlags(p.kind, p.size), p.a, p.b, p.r);
+    } else if (p !== null) {
+      const r = resultOf(p.kind, p.a, p.b) ?? p.r; // computed here, it need not be kept until then
+      this.call(this.cold.storeFlags(p.kind, p.size), p.a, p.b, r);
+    }
     this.spillPoint(p === null);
   }
 }

@@ -23,6 +23,8 @@ export class JitEmit extends FlagEmit {
   onLink: (slot: number, rip: Expr) => void = () => {};
   /** What `jumpTo` does, with the target in a local. */
   onJump: (target: Expr) => void = () => {};
+  /** Record of the entry that the dispatcher goes to: at first the function's argument. */
+  readonly #rec = X.local(I32, P_REC);
   /** Which entry the dispatcher goes to; when `#sought` is 1, the one for RIP `#target`. */
   readonly #entry: Expr;
   readonly #sought: Expr;
@@ -30,7 +32,7 @@ export class JitEmit extends FlagEmit {
 
   constructor(...args: ConstructorParameters<typeof FlagEmit>) {
     super(...args);
-    this.#entry = this.startingWith(X.load(16, X.add(X.local(I32, P_REC), X.c32(ENTRY_INDEX))));
+    this.#entry = this.startingWith(X.load(16, X.add(this.#rec, X.c32(ENTRY_INDEX))));
     this.#sought = this.fresh(I32);
     this.#target = this.fresh(I64);
   }
@@ -81,10 +83,12 @@ export class JitEmit extends FlagEmit {
     );
     return X.and(entry, X.eq(X.load(32, X.c32(rec - 4)), X.c32(count)));
   }
-  /** Leaves because the budget does not cover the block at `rec`. */
-  leaveForBudget(rec: number): void {
-    this.spill();
-    this.tailCall(this.rt.outOfBudget, X.c32(rec), this.bud);
+  /** Leaves, before a block that is paid for, when the budget does not cover `need` instructions more. */
+  checkBudget(rec: Expr, need: number): void {
+    this.unlikely(X.ltS(this.bud, X.c32(need)), () => {
+      this.spill();
+      this.tailCall(this.rt.short, rec, this.bud);
+    });
   }
   /** Goes on with the interpreter at the current record. */
   interpret(handler: number): void {
@@ -100,8 +104,9 @@ export class JitEmit extends FlagEmit {
     this.set(this.#sought, X.c32(1));
     this.goTo(dispatcher);
   }
-  /** Goes to an entry, which is paid for. */
-  dispatchIndex(index: number, dispatcher: number): void {
+  /** Goes to an entry, which is paid for. @param rec its record */
+  dispatchIndex(index: number, rec: number, dispatcher: number): void {
+    this.set(this.#rec, X.c32(rec));
     this.set(this.#entry, X.c32(index));
     this.set(this.#sought, X.c32(0));
     this.goTo(dispatcher);
@@ -109,8 +114,9 @@ export class JitEmit extends FlagEmit {
   /**
    * The dispatcher: branches to an entry.
    * @param handler index of the region's function in the table: records of its entries have it
+   * @param need most instructions behind an entry until the budget is checked again
    */
-  dispatcher(handler: number, labels: number[]): void {
+  dispatcher(handler: number, labels: number[], need: number): void {
     this.rawIf(this.#sought, () => {
       this.block((found) => {
         this.block((miss) => this.#seek(handler, miss, found));
@@ -118,6 +124,7 @@ export class JitEmit extends FlagEmit {
         super.jumpTo(this.#target);
       });
     });
+    this.checkBudget(this.#rec, need);
     const { code } = this.body;
     this.push(this.#entry);
     code.u8(0x0e); // br_table
@@ -129,14 +136,10 @@ export class JitEmit extends FlagEmit {
     const at = this.let(X.add(jumpCachePlace(rip), this.#jumpCacheBase()));
     miss(X.ne(X.load(64, at), rip));
     miss(X.ne(X.load(32, at, 12), X.c32(mode)));
-    const rec = this.let(X.load(32, at, 8));
-    miss(X.ne(X.load(16, rec, REC.HANDLER), X.c32(handler)));
-    this.set(this.bud, X.sub(this.bud, X.load(32, X.sub(rec, X.c32(4)))));
-    this.unlikely(X.ltS(this.bud, X.c32(0)), () => {
-      this.spill();
-      this.tailCall(this.rt.outOfBudget, rec, this.bud);
-    });
-    this.set(this.#entry, X.load(16, X.add(rec, X.c32(ENTRY_INDEX))));
+    this.set(this.#rec, X.load(32, at, 8));
+    miss(X.ne(X.load(16, this.#rec, REC.HANDLER), X.c32(handler)));
+    this.set(this.bud, X.sub(this.bud, X.load(32, X.sub(this.#rec, X.c32(4)))));
+    this.set(this.#entry, X.load(16, X.add(this.#rec, X.c32(ENTRY_INDEX))));
     found();
   }
   #jumpCacheBase(): Expr {

@@ -24,6 +24,8 @@ export interface Plan {
   direct: Map<string, RegionBlock>;
   /** Edges that go through the dispatcher. */
   dispatched: Map<string, RegionBlock>;
+  /** By position: most instructions behind a block until the budget is checked again; at 0, behind any entry. */
+  needs: number[];
   /** Number of ways into each block, the dispatcher among them. */
   ways: Map<RegionBlock, number>;
 }
@@ -47,7 +49,14 @@ export function planRegion(blocks: readonly RegionBlock[], required: ReadonlySet
   const entries = blocks.filter(({ position: p }) => must.has(p) || !inside(p));
   const dispatch: Edge[] = entries.map((b) => ({ from: 0, to: b.position }));
   const scopes = planScopes(n, [...active, ...dispatch, { from: n - 1, to: 0 }]);
-  const plan: Plan = { entries, scopes, direct: new Map(), dispatched: new Map(), ways: new Map() };
+  const plan: Plan = {
+    entries,
+    scopes,
+    direct: new Map(),
+    dispatched: new Map(),
+    needs: [],
+    ways: new Map(),
+  };
   const count = (b: RegionBlock) => plan.ways.set(b, (plan.ways.get(b) ?? 0) + 1);
   entries.forEach(count);
   const enterable = new Set(entries);
@@ -60,7 +69,22 @@ export function planRegion(blocks: readonly RegionBlock[], required: ReadonlySet
       count(to);
     }
   }
+  plan.needs = needsOf(blocks, plan);
   return plan;
+}
+
+/** @see Plan.needs */
+function needsOf(blocks: readonly RegionBlock[], plan: Plan): number[] {
+  const needs: number[] = new Array(blocks.length + 1).fill(0);
+  for (let i = blocks.length - 1; i >= 0; i--) {
+    const b = blocks[i];
+    for (const { slot, to } of b.edges) {
+      if (to.position <= b.position || !plan.direct.has(`${b.position}:${slot}`)) continue;
+      needs[b.position] = Math.max(needs[b.position], to.count + needs[to.position]);
+    }
+  }
+  needs[0] = Math.max(0, ...plan.entries.map((b) => needs[b.position]));
+  return needs;
 }
 
 /** Takes the back edges of loops around blocks that must be enterable out of the loops: their heads become such blocks. */
