@@ -6,10 +6,21 @@
  * @module
  */
 
+/** Buffers of code that has been copied elsewhere, and most of them that are kept: modules have thousands of functions. */
+const spare: Uint8Array[] = [], SPARE_MAX = 16;
+const NOTHING = new Uint8Array(0);
+
 /** Bytes under construction. */
 export class Code {
-  bytes: Uint8Array = new Uint8Array(256);
+  bytes: Uint8Array = spare.pop() ?? new Uint8Array(1024);
   length = 0;
+
+  /** Gives the buffer up: the contents have been copied. */
+  release(): void {
+    if (spare.length < SPARE_MAX && this.bytes !== NOTHING) spare.push(this.bytes);
+    this.bytes = NOTHING;
+    this.length = 0;
+  }
 
   /** Appends one byte. */
   u8(b: number): void {
@@ -78,7 +89,7 @@ export class Code {
   }
 
   #grow(by: number): void {
-    const n = new Uint8Array(Math.max(this.bytes.length * 2, this.length + by));
+    const n = new Uint8Array(Math.max(this.bytes.length * 2, this.length + by, 256));
     n.set(this.view());
     this.bytes = n;
   }

@@ -34,8 +34,7 @@ export class FuncBody {
   }
 
   /** Local declarations. */
-  #declarations(): Code {
-    const c = new Code();
+  #declare(c: Code): void {
     const runs: [number, ValType][] = [];
     for (const t of this.#locals) {
       const last = runs[runs.length - 1];
@@ -47,35 +46,36 @@ export class FuncBody {
       c.u32(n);
       c.u8(t);
     }
-    return c;
   }
 
-  /** Encodes declarations, instructions and the closing `end`, with the size in front. */
-  encode(into: Code): void {
-    const declarations = this.#declarations();
-    into.u32(declarations.length + this.code.length + 1);
+  /**
+   * Encodes declarations, instructions and the closing `end`, with the size in front, and gives the code's buffer up.
+   * @returns bytes of the declarations, from whose start branch hints count
+   */
+  encode(into: Code): number {
+    const declarations = new Code(), { code } = this;
+    this.#declare(declarations);
+    const { length } = declarations;
+    into.u32(length + code.length + 1);
     into.append(declarations);
-    into.append(this.code);
+    into.append(code);
     into.u8(0x0b);
-  }
-
-  /** Encodes the branch hints: offsets count from the local declarations. */
-  encodeHints(into: Code): void {
-    const before = this.#declarations().length;
-    into.u32(this.hints.length);
-    for (const h of this.hints) {
-      into.u32(before + h.at);
-      into.u8(1);
-      into.u8(h.likely ? 1 : 0);
-    }
+    declarations.release();
+    code.release();
+    return length;
   }
 }
 
 /** Collects the parts of a module and encodes it. */
 export class ModuleBuilder {
   readonly #types: { params: readonly ValType[]; results: readonly ValType[] }[] = [];
+  readonly #typeIndex = new Map<string, number>();
   readonly #imports: { module: string; name: string; type: number }[] = [];
-  readonly #funcs: { type: number; body: FuncBody }[] = [];
+  /** Types of the functions, their encoded bodies, and branch hints of so many of them. */
+  readonly #funcs: number[] = [];
+  readonly #bodies: Code = new Code();
+  readonly #hints: Code = new Code();
+  #hinted = 0;
   readonly #exports: { name: string; func: number }[] = [];
   /** What profilers and stack traces call the module; "": nothing. */
   name = "";
@@ -92,11 +92,10 @@ export class ModuleBuilder {
 
   /** Index of a function type. */
   type(params: readonly ValType[], results: readonly ValType[]): number {
-    const key = JSON.stringify([params, results]);
-    const found = this.#types.findIndex((t) => JSON.stringify([t.params, t.results]) === key);
-    if (found >= 0) return found;
-    this.#types.push({ params, results });
-    return this.#types.length - 1;
+    const key = `${params}>${results}`, found = this.#typeIndex.get(key);
+    if (found !== undefined) return found;
+    this.#typeIndex.set(key, this.#types.length);
+    return this.#types.push({ params, results }) - 1;
   }
 
   /** Imports "env".name; all imports come before the first `func`. Returns the function index. */
@@ -106,10 +105,20 @@ export class ModuleBuilder {
     return this.#imports.length - 1;
   }
 
-  /** Defines a function; returns its index. */
+  /** Defines a function by a finished body, which must not be used any more; returns its index. */
   func(params: readonly ValType[], results: readonly ValType[], body: FuncBody): number {
-    this.#funcs.push({ type: this.type(params, results), body });
-    return this.#imports.length + this.#funcs.length - 1;
+    const index = this.#imports.length + this.#funcs.push(this.type(params, results)) - 1;
+    const before = body.encode(this.#bodies), { hints } = body;
+    if (hints.length === 0) return index;
+    this.#hinted++;
+    this.#hints.u32(index);
+    this.#hints.u32(hints.length);
+    for (const h of hints) {
+      this.#hints.u32(before + h.at);
+      this.#hints.u8(1);
+      this.#hints.u8(h.likely ? 1 : 0);
+    }
+    return index;
   }
 
   /** Exports a function. */
@@ -127,6 +136,7 @@ export class ModuleBuilder {
       out.u8(id);
       out.u32(c.length);
       out.append(c);
+      c.release();
     };
     section(1, (c) => {
       c.u32(this.#types.length);
@@ -163,7 +173,7 @@ export class ModuleBuilder {
     });
     section(3, (c) => {
       c.u32(this.#funcs.length);
-      for (const f of this.#funcs) c.u32(f.type);
+      for (const type of this.#funcs) c.u32(type);
     });
     if (this.tableFuncs.length) this.#encodeTable(section);
     section(7, (c) => {
@@ -182,7 +192,7 @@ export class ModuleBuilder {
     this.#encodeHints(section);
     section(10, (c) => {
       c.u32(this.#funcs.length);
-      for (const f of this.#funcs) f.body.encode(c);
+      c.append(this.#bodies);
     });
     if (this.name !== "") this.#encodeName(section);
     return out.view().slice();
@@ -190,16 +200,11 @@ export class ModuleBuilder {
 
   /** Source: the branch hinting proposal. Engines put the unlikely side out of the way and keep registers clear of it. */
   #encodeHints(section: (id: number, fill: (c: Code) => void) => void): void {
-    const hinted = this.#funcs.map((f, i) => ({ index: this.#imports.length + i, body: f.body }))
-      .filter((f) => f.body.hints.length > 0);
-    if (hinted.length === 0) return;
+    if (this.#hinted === 0) return;
     section(0, (c) => {
       c.name("metadata.code.branch_hint");
-      c.u32(hinted.length);
-      for (const f of hinted) {
-        c.u32(f.index);
-        f.body.encodeHints(c);
-      }
+      c.u32(this.#hinted);
+      c.append(this.#hints);
     });
   }
 
