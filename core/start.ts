@@ -49,7 +49,7 @@ function prepareDirect(m: RetrovisorMachine): void {
   const bit = (reason: number, b: number): number => intercepts.has(reason) ? 0 : b;
   const tsc = m.policy.has("tsc") ? bit(Reason.RDTSC, Direct.RDTSC) : 0;
   s.i32[L.DIRECT >> 2] = tsc | bit(Reason.PAUSE, Direct.PAUSE) | bit(Reason.IRET, Direct.IRET) |
-    bit(Reason.SWINT, Direct.SWINT);
+    bit(Reason.SWINT, Direct.SWINT) | (m.policy.amd ? Direct.SYSRET : 0);
   s.f64[L.CLOCK_NS >> 3] = config.nsPerInstruction;
   s.f64[L.CLOCK_TSC >> 3] = config.tscKhz / 1e6;
 }

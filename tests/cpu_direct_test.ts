@@ -87,7 +87,9 @@ class Pair {
       const at = page & ~0xfff;
       mem.write(at, this.#memory.subarray(at, at + 0x1000));
     }
-    s.i32[L.DIRECT >> 2] = direct ? Direct.RDTSC | Direct.PAUSE | Direct.IRET | Direct.SWINT : 0;
+    s.i32[L.DIRECT >> 2] = direct
+      ? Direct.RDTSC | Direct.PAUSE | Direct.IRET | Direct.SWINT | Direct.SYSRET
+      : 0;
     cpu.nmiBlocked = !direct;
     cpu.halted = false;
     cpu.pendingDb = 0;
@@ -262,6 +264,33 @@ const SUBJECTS: Subject[] = [
     },
   },
   { name: "IRETQ", op: "iret", code: [0x48, 0xcf], prepare: returnFrame },
+  {
+    name: "SYSCALL",
+    op: "syscall",
+    code: [0x0f, 0x05],
+    prepare: (r) => {
+      const mask = r.u32(), sce = r.below(8) > 0;
+      return ({ s }) => {
+        s.setWords(L.MSR_STAR, 0, Sel.CODE64 | Sel.CODE0 << 16);
+        s.setWords(L.MSR_LSTAR, TARGET, 0);
+        s.setWords(L.MSR_SFMASK, mask & ~0x4_0100 | 0x100, 0);
+        if (!sce) s.u32[L.EFER >> 2] &= ~1;
+      };
+    },
+  },
+  {
+    name: "SYSRET",
+    op: "sysret",
+    code: [0x48, 0x0f, 0x07],
+    prepare: (r) => {
+      const flags = image(r), hi = r.below(8) === 0 ? 0x8000 : 0;
+      return ({ s }) => {
+        s.setWords(L.MSR_STAR, 0, Sel.CODE64 | (Sel.CODE64_3 - 16) << 16);
+        s.setReg(Gpr.CX, TARGET, hi);
+        s.setReg(11, flags, 0);
+      };
+    },
+  },
   { name: "IRETD", op: "iret", code: [0xcf], prepare: returnFrame32, bits: 32 },
   ...([64, 32] as const).flatMap((bits) =>
     [0, 3].flatMap((cpl) =>

@@ -22,8 +22,11 @@ export const Waiting = {
   NMI_BLOCKED: 4,
 } as const;
 
-/** Bits of the word `DIRECT`: generated code may execute these without asking `CpuHooks.intercept` (or `tsc`). */
-export const Direct = { RDTSC: 1, PAUSE: 2, IRET: 4, SWINT: 8 } as const;
+/**
+ * Bits of the word `DIRECT`: generated code may execute these without asking `CpuHooks.intercept` (or `tsc`). SYSRET: as
+ * AMD's processors execute it.
+ */
+export const Direct = { RDTSC: 1, PAUSE: 2, IRET: 4, SWINT: 8, SYSRET: 16 } as const;
 
 /** What system operations may use. */
 export interface Core {

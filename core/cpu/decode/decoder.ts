@@ -63,6 +63,8 @@ const ENDS_BLOCK = new Set([
   "ret",
   "iret",
   "int_n",
+  "syscall",
+  "sysret",
 ]);
 const LINKED = new Set(["jmp", "jcc", "loop", "jcxz", "call"]);
 

@@ -64,7 +64,19 @@ const BRANCHES = new Set(["jmp", "jcc"]);
 /** Branches to computed addresses. */
 const COMPUTED = new Set(["call_ind", "jmp_ind"]);
 /** Block ends without a closing record. */
-const ENDS = new Set(["sys", "loop", "jcxz", "call", "call_ind", "jmp_ind", "ret", "iret", "int_n"]);
+const ENDS = new Set([
+  "sys",
+  "loop",
+  "jcxz",
+  "call",
+  "call_ind",
+  "jmp_ind",
+  "ret",
+  "iret",
+  "int_n",
+  "syscall",
+  "sysret",
+]);
 
 /**
  * Collects a region in layout order (reverse postorder, so that loop headers precede their bodies).
@@ -188,6 +200,7 @@ function successors(src: BlockSource, b: RegionBlock): Target[] {
       return [{ slot: LATER, ...behind(s, at) }, { slot: taken, ...target(s, at) }];
     case "call_ind":
     case "int_n":
+    case "syscall":
     case "sys":
       return [{ slot: LATER, ...behind(s, at) }];
     default:

@@ -10,6 +10,7 @@ import { control } from "./control.ts";
 import { move } from "./move.ts";
 import { muldiv } from "./muldiv.ts";
 import { shifts } from "./shift.ts";
+import { fastCalls } from "./fast_calls.ts";
 import { interrupt } from "./interrupt.ts";
 import { interruptReturn } from "./iret.ts";
 import { stack } from "./stack.ts";
@@ -30,6 +31,7 @@ export const SEMANTICS: Readonly<Record<string, Semantic>> = {
   ...move,
   ...muldiv,
   ...shifts,
+  ...fastCalls,
   ...interrupt,
   ...interruptReturn,
   ...stack,

@@ -7,13 +7,8 @@ import * as L from "../../layout.ts";
 import type { Core } from "../core.ts";
 import { raise, Vec } from "../hooks.ts";
 import type { Insn } from "../insn.ts";
-import { Attr, Efer, Fl, Gpr, Seg } from "../state.ts";
-
-/** Flat code segments: present, S, execute/read, accessed, G; 32-bit with D, 64-bit with L. */
-const CODE32 = Attr.G | Attr.DB | Attr.P | Attr.S | 0xb, CODE64 = Attr.G | Attr.L | Attr.P | Attr.S | 0xb;
-/** Flat stack segment: read/write, accessed. */
-const STACK = Attr.G | Attr.DB | Attr.P | Attr.S | 0x3;
-const DPL3 = 3 << Attr.DPL_SHIFT;
+import { Efer, Fl, Gpr, Seg } from "../state.ts";
+import { CODE32, CODE64, DPL3, STACK } from "./flat.ts";
 
 function flat(core: Core, seg: number, sel: number, attr: number): void {
   core.s.setSeg(seg, sel & 0xffff, 0, 0xffff_ffff, attr);
