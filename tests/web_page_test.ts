@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DirectoryStore } from "../traces/store.ts";
 import { type Page, withBrowser } from "./browser.ts";
 import { runIn } from "./cli_fixture.ts";
+import { HOSTILE, hostileText } from "./hostile_text.ts";
 import { hasProgram } from "./programs.ts";
 import { ROOT } from "./sources.ts";
 import { synthesize } from "./synthetic_trace.ts";
@@ -154,28 +155,15 @@ async function madeFolder(folder: string): Promise<string> {
   return `${folder}/some.trace`;
 }
 
-/** What a guest may try: to end the element it is in, to be run, to be loaded, to look like other text. */
-const HOSTILE = [
-  `</script><script>globalThis.pwned = 1</script>`,
-  `<img src=x onerror="globalThis.pwned = 2">`,
-  `"><svg onload=globalThis.pwned=3>`,
-  "${globalThis.pwned=4}`'\\u003cscript>",
-  `'; DROP TABLE exits; --`,
-  `<!--<script>`,
-  `]]></textarea><iframe src="javascript:parent.pwned=5"></iframe>`,
-  `\u202e\u0000\u001b[2J{{constructor.constructor('pwned=6')()}}`,
-];
-
 Deno.test({
   name: "page shows a guest's markup, script and SQL as the text that it is",
   ignore: noBrowser,
   fn: () =>
     withFolder(async (folder) => {
-      const text = (kind: string, n: number) => `${HOSTILE[n % HOSTILE.length]} ${kind}${n}\n`;
       synthesize(new DirectoryStore(await madeFolder(folder)), {
         exits: 60_000,
         functions: 64,
-        text: (kind, n) => kind === "symbol" ? text(kind, n).trim() : text(kind, n),
+        text: hostileText,
         config: { name: HOSTILE[0], cmdline: HOSTILE[1] },
       });
       const url = await report(folder, "some.trace");

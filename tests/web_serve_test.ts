@@ -5,8 +5,9 @@ import { Bundle } from "../traces/bundle.ts";
 import { DirectoryStore } from "../traces/store.ts";
 import { TraceServer } from "../web/serve/server.ts";
 import { withBrowser } from "./browser.ts";
+import { HOSTILE, hostileText } from "./hostile_text.ts";
 import { hasProgram } from "./programs.ts";
-import { synthesize } from "./synthetic_trace.ts";
+import { synthesize, type SyntheticOptions } from "./synthetic_trace.ts";
 
 interface Served {
   /** Where, with a slash at the end. */
@@ -19,18 +20,18 @@ interface Served {
 async function withServer(
   exits: number,
   use: (s: Served) => Promise<void>,
-  sqlSecondsMax = 60,
+  options: { sqlSecondsMax?: number; recording?: SyntheticOptions } = {},
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "retrovisor-serve-" });
   try {
-    synthesize(new DirectoryStore(folder), { exits, functions: 300 });
+    synthesize(new DirectoryStore(folder), { exits, functions: 300, ...options.recording });
     const bundle = Bundle.open(folder, { verify: false });
     const server = await TraceServer.start({
       hostname: "127.0.0.1",
       port: 0,
       trace: folder,
       symbols: null,
-      sqlSecondsMax,
+      sqlSecondsMax: options.sqlSecondsMax ?? 60,
     });
     try {
       await server.read(bundle, bundleSource(bundle), traceSummary(bundle));
@@ -199,7 +200,7 @@ Deno.test("server ends SQL that takes too long and answers brushes meanwhile", a
     assertEquals(ended.status, 400);
     assertStringIncludes((await ended.json()).error, "longer than 4 s");
     assertEquals((await (await waiting).json()).rows, [["2"]]);
-  }, 4);
+  }, { sqlSecondsMax: 4 });
 });
 
 Deno.test({
@@ -226,5 +227,83 @@ Deno.test({
         assert(Math.abs(counted - selected) <= 2, `${counted} and ${selected}`);
         assertEquals(page.errors, []);
         assertEquals(page.requests.filter((r) => !r.startsWith(url)), []);
+      })),
+});
+
+Deno.test({
+  name: "served page shows a guest's markup, script and SQL as the text that it is",
+  ignore: !hasProgram("chromium"),
+  fn: () =>
+    withServer(20_000, ({ url }) =>
+      withBrowser(async (page) => {
+        await page.go(url);
+        await page.until("document.documentElement.dataset.ready");
+        assertEquals(await page.evaluate(`document.querySelector("h1").textContent`), HOSTILE[0]);
+        await page.evaluate(
+          `document.querySelector("#sql-text").value = "SELECT DISTINCT name FROM symbols UNION ALL SELECT text FROM console";
+           document.querySelector("#sql-run").click()`,
+        );
+        await page.until(`document.querySelector("#sql .answer td")`);
+        const body = await page.evaluate<string>("document.body.innerText");
+        for (const part of ["<img src=x onerror=", "</script><script>", "DROP TABLE exits"]) {
+          assertStringIncludes(body, part);
+        }
+        assertEquals(
+          await page.evaluate(`document.querySelectorAll("img, iframe, object, embed").length`),
+          0,
+        );
+        assertEquals(await page.evaluate("typeof globalThis.pwned"), "undefined");
+        assertEquals(page.errors, []);
+        assertEquals(page.requests.filter((r) => !r.startsWith(url)), []);
+      }), {
+      recording: { text: hostileText, functions: 64, config: { name: HOSTILE[0], cmdline: HOSTILE[1] } },
+    }),
+});
+
+Deno.test({
+  name: "page goes by keyboard through its stacks, and to the range in its address",
+  ignore: !hasProgram("chromium"),
+  fn: () =>
+    withServer(20_000, ({ url }) =>
+      withBrowser(async (page) => {
+        await page.go(`${url}#t=1000000-900000000`);
+        await page.until("document.documentElement.dataset.ready && retrovisor.timings.brushes > 0");
+        const inputs = `[...document.querySelectorAll("#bar input")].map((i) => i.value)`;
+        assertEquals(await page.evaluate(inputs), ["1.000 ms", "900.000 ms"]);
+        const stops = await page.evaluate<number>(
+          `document.querySelectorAll("#flame .frame[tabindex='0']").length`,
+        );
+        assertEquals(stops, 1);
+        await page.evaluate(`document.querySelector("#flame .frame").focus()`);
+        const focused = () => page.evaluate<string>(`document.activeElement.getAttribute("aria-label")`);
+        const first = await focused();
+        await page.key("ArrowRight");
+        const second = await focused();
+        assert(first !== second && second.includes("depth 1"), `${first}, ${second}`);
+        await page.key("ArrowLeft");
+        assertEquals(await focused(), first);
+        await page.evaluate("document.activeElement.click()");
+        assertStringIncludes(
+          await page.evaluate(`document.querySelector("#flame .note").textContent`),
+          "zoomed to",
+        );
+        await page.key("Escape");
+        assert(
+          !(await page.evaluate<string>(`document.querySelector("#flame .note").textContent`)).includes(
+            "zoomed",
+          ),
+        );
+        await page.evaluate(
+          `(() => { const i = document.querySelector("#bar input"); i.value = "0.25 s"; i.dispatchEvent(new Event("change")); })()`,
+        );
+        await page.until(`location.hash === "#t=250000000-900000000"`);
+        await page.evaluate(
+          `(() => { const i = document.querySelector("#bar input"); i.value = "soon"; i.dispatchEvent(new Event("change")); })()`,
+        );
+        assertEquals(
+          await page.evaluate(`document.querySelector("#bar input").getAttribute("aria-invalid")`),
+          "true",
+        );
+        assertEquals(page.errors, []);
       })),
 });
