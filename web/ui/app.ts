@@ -104,7 +104,7 @@ class App {
     this.#bar = new RangeBar(layout.bar, this.#whole.range, (range) => this.select(range, true));
     this.#header();
     this.#controls();
-    this.#draw();
+    this.#draw(true);
     this.#timings.firstPlot = performance.now();
     (globalThis as { retrovisor?: unknown }).retrovisor = {
       timings: this.#timings,
@@ -124,7 +124,7 @@ class App {
     if (all) this.#range = overview.panels.range;
     overview.panels.series.forEach((s, i) => this.#ranks.set(s.reason, i));
     this.#header();
-    this.#draw();
+    this.#draw(true);
     queueMicrotask(() => {
       this.#ready();
       void this.#follow();
@@ -225,13 +225,13 @@ class App {
     );
     layout.search.addEventListener("input", () => this.#flame.search(layout.search.value));
     layout.plots.addEventListener("keydown", (e) => this.#bar.key(e, this.#range));
-    onThemeChange(() => this.#draw());
+    onThemeChange(() => this.#draw(true));
     let timer: ReturnType<typeof setTimeout> | undefined;
     addEventListener("resize", () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
         this.#flame.resize();
-        this.#draw();
+        this.#draw(true);
         this.select(this.#range, true);
       }, 150);
     });
@@ -241,9 +241,9 @@ class App {
    * Draws everything. The plots come first and paint in a microtask of theirs: text on a canvas has the browser work out all
    * styles, which is quick as long as nothing else has changed.
    */
-  #draw(): void {
+  #draw(overviewToo = false): void {
     const { layout } = this, width = layout.lanes.clientWidth;
-    this.#drawTime(this.#panels === this.#whole || layout.overview.childElementCount === 0);
+    this.#drawTime(overviewToo);
     queueMicrotask(() => this.#drawPanels(width));
   }
 
