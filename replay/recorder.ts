@@ -34,10 +34,11 @@ export interface RecorderOptions {
  */
 const AUTO_MIN = 2 * EPOCH, AUTO_MAX = 128 * EPOCH;
 /**
- * Intervals grow when checkpoints have cost as much as the rest of the recording, and each further part of that doubles
- * them; where few pages change, a little later.
+ * Sixteenths of what the rest of the recording takes that checkpoints may have cost before intervals grow; each further
+ * one doubles them. Where few pages change, they grow a little later. What counts as the rest leaves out the pages of the
+ * end, so that a recording stays below twice the size that it would have without checkpoints.
  */
-const PARTS = 16, PARTS_CHEAP = 20, CHEAP_PAGES = 128;
+const GROW = 22, GROW_CHEAP = 24, CHEAP_PAGES = 128;
 /**
  * Where hardly anything leaves the guest, compiled code runs through the shortest interval in ten milliseconds: there a
  * checkpoint comes after `QUIET_MIN` at the earliest and `QUIET_PER_PAGE` for each page it hashes, which keeps it below 3 %
@@ -161,7 +162,7 @@ export class Recorder implements Observer {
     const images = bundle.manifest.images.reduce((sum, i) => sum + i.bytes, 0);
     // Counted in rows: bytes are written when the host gets round to it.
     const rest = images + this.#firstPages * PAGE_SIZE + bundle.table("exits").rows * EXIT_BYTES;
-    const part = Math.floor(PARTS * cost / rest) - (cheap ? PARTS_CHEAP : PARTS);
+    const part = Math.floor(16 * cost / rest) - (cheap ? GROW_CHEAP : GROW);
     const wanted = Math.min(AUTO_MAX, Math.max(AUTO_MIN * 2 ** Math.max(0, part), this.#quietInterval()));
     return this.#interval = Math.min(wanted, this.#interval * 2);
   }
