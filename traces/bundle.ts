@@ -27,6 +27,7 @@ export interface OpenOptions {
 /** A recording open for reading. */
 export class Bundle {
   readonly #tables: Map<string, TableFile>;
+  #images: GuestImage[] | null = null;
 
   private constructor(
     readonly store: Store,
@@ -101,8 +102,15 @@ export class Bundle {
     for (const t of this.#tables.values()) t.verify();
   }
 
-  /** The guest's files, checked against their hashes. @throws TraceError */
+  /**
+   * The guest's files, checked against their hashes. Read once: what others know of an image, they know by its bytes.
+   * @throws TraceError
+   */
   images(): GuestImage[] {
+    return (this.#images ??= this.#readImages()).slice();
+  }
+
+  #readImages(): GuestImage[] {
     const chunks = this.table("images");
     const images: GuestImage[] = this.manifest.images.map(({ role, name }) => ({
       role,
