@@ -12,6 +12,7 @@ import { type ServeOptions, TraceServer } from "../web/serve/server.ts";
 import { ExitCode, UsageError } from "./exit_code.ts";
 import { note } from "./io.ts";
 import { listenError, listenOption, shownHost } from "./listen.ts";
+import { TextLine } from "./progress.ts";
 import { limitArgs, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
@@ -52,10 +53,15 @@ async function serve(given: Given): Promise<number> {
     );
     const stop = () => void server.close();
     Deno.addSignalListener("SIGINT", stop);
+    const line = new TextLine();
     try {
-      await server.read(bundle, bundleSource(bundle, symbols), summary);
+      await server.read(bundle, bundleSource(bundle, symbols), summary, (share) => {
+        line.update(() => `reading the recording: ${Math.round(share * 100)}%`);
+      });
+      line.clear();
       await server.finished;
     } finally {
+      line.clear();
       Deno.removeSignalListener("SIGINT", stop);
       await server.close();
     }

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { bundleSource } from "../analysis/source.ts";
+import { traceSummary } from "../analysis/summary.ts";
+import { Bundle } from "../traces/bundle.ts";
 import { DirectoryStore } from "../traces/store.ts";
+import { PageError } from "../web/page/assets.ts";
+import { carriedPage } from "../web/page/carried_page.ts";
 import { type Page, withBrowser } from "./browser.ts";
 import { runIn } from "./cli_fixture.ts";
 import { HOSTILE, hostileText } from "./hostile_text.ts";
@@ -215,5 +220,22 @@ Deno.test("report --html says what is wrong and leaves no half a file", async ()
     const both = await runIn(folder, ["report", "some.trace", "--html", "x.html", "--sql"]);
     assertEquals(both.code, 2);
     assertEquals([...Deno.readDirSync(folder)].map((e) => e.name), ["some.trace"]);
+  });
+});
+
+Deno.test("a recording that is too large for one file is refused with what to do instead", async () => {
+  await withFolder(async (folder) => {
+    synthesize(new DirectoryStore(folder), { exits: 100 });
+    const bundle = Bundle.open(folder), source = bundleSource(bundle);
+    const summary = { ...traceSummary(bundle), exits: 4_000_000 };
+    try {
+      await carriedPage(bundle, source, summary, () => {});
+      throw new Error("it was taken");
+    } catch (error) {
+      assert(error instanceof PageError, String(error));
+      assertStringIncludes(error.message, "serve TRACE");
+    } finally {
+      bundle.close();
+    }
   });
 });

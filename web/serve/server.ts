@@ -60,8 +60,16 @@ export class TraceServer {
     return new TraceServer(await loadAssets("served"), options);
   }
 
-  /** Reads the recording; meanwhile the page says how far it is. @throws TraceError */
-  async read(bundle: Bundle, source: TraceSource, summary: TraceSummary): Promise<void> {
+  /**
+   * Reads the recording; meanwhile the page says how far it is. @throws TraceError
+   * @param onProgress told the share that is done
+   */
+  async read(
+    bundle: Bundle,
+    source: TraceSource,
+    summary: TraceSummary,
+    onProgress: (share: number) => void = () => {},
+  ): Promise<void> {
     const panels = summary.exits > PREVIEW_EXITS_MIN ? preview(bundle, summary) : null;
     if (panels !== null) this.#preview = { info: infoOf(summary), panels };
     const reading = readModel(bundle, source, summary);
@@ -72,6 +80,7 @@ export class TraceServer {
         return;
       }
       this.#done = step.value;
+      onProgress(step.value);
       if (performance.now() - turn < TURN_MS) continue;
       await new Promise((resolve) => setTimeout(resolve, 0));
       turn = performance.now();
