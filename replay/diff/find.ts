@@ -6,10 +6,11 @@
  * leaves, in any register or in memory, is different by more than the cause; one that only meets the cause (reads it, and
  * comes to the same result) does not.
  *
- * Runs of instructions are compared by digests of everything the processors did (`core/cpu/instrument/digest.ts`). A run
- * with different digests is halved until one instruction is left, which is then executed alone in both and judged by its
- * effect. Digests differ wherever something different was read, so no effect is passed over; one that differs for another
- * reason costs a look.
+ * Runs of instructions are compared by digests of everything the processors did (`core/cpu/instrument/digest.ts`), from
+ * the first instruction that meets the cause on by digests of everything they left. A run with different digests is halved
+ * until one instruction is left, which is then executed alone in both and judged by its effect. No effect is passed over:
+ * every register and byte that an instruction leaves is in both kinds of digest; one that differs for another reason costs
+ * a look.
  *
  * @module
  */
@@ -34,10 +35,17 @@ const RUN_MIN = 1 << 12, RUN_MAX = 1 << 22;
 
 /** A machine under replay, and places it can be put back to. */
 class Side {
-  readonly digest: DigestInstrument;
+  digest: DigestInstrument;
 
   constructor(readonly scanner: Scanner) {
     this.digest = new DigestInstrument(scanner.machine.cpu);
+  }
+
+  /** From here on only effects count: something different has been read, and may be again and again. */
+  effectsOnly(): void {
+    this.digest.detach();
+    this.digest = new DigestInstrument(this.scanner.machine.cpu, "effects");
+    this.digest.attach();
   }
 
   get icount(): number {
@@ -191,6 +199,7 @@ export class Finder {
       }
       const effect = this.#step(n);
       if (effect !== null) return found({ effect });
+      if (a.digest.of === "all") { for (const side of [a, b]) side.effectsOnly(); }
       length = RUN_MIN;
     }
     return found({});
@@ -228,7 +237,7 @@ export class Finder {
 
   #stepOne(side: Side, n: number, inside: Set<number>, outside: Set<number>): void {
     const { machine } = side.scanner;
-    const told = { reads: false, writes: true, instructions: false, branches: false, digest: false };
+    const told = { reads: false, writes: true, instructions: false, branches: false, digest: false } as const;
     const sink = new AccessSink(machine, { from: 0, to: Infinity }, null);
     side.digest.detach();
     const instrument = new EventInstrument(machine.cpu, told, sink, null);

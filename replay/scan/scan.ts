@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Told } from "../../core/cpu/instrument/emit.ts";
 import { EventInstrument, type Range } from "../../core/cpu/instrument/events.ts";
 import { RangeWatch } from "../../core/cpu/instrument/range_watch.ts";
 import { createMachine, type RetrovisorMachine } from "../../core/machine.ts";
@@ -124,7 +125,7 @@ export class Scanner {
 
   #watcher(r: ScanRequest, window: Window, most?: number) {
     const { machine } = this, { cpu } = machine;
-    const told = { reads: false, writes: false, instructions: false, branches: false, digest: false };
+    const told: Told = { reads: false, writes: false, instructions: false, branches: false, digest: false };
     if (r.table === "memory_writes" || r.table === "memory_reads") {
       told[r.table === "memory_writes" ? "writes" : "reads"] = true;
       const sink = new AccessSink(machine, window, r.range, most);

@@ -15,13 +15,8 @@ import { tellingVariant } from "./emit.ts";
 import type { Instrument } from "./instrument.ts";
 import * as R from "./ring.ts";
 
-const VARIANT = tellingVariant({
-  reads: false,
-  writes: false,
-  instructions: false,
-  branches: false,
-  digest: true,
-});
+const variant = (digest: "all" | "effects") =>
+  tellingVariant({ reads: false, writes: false, instructions: false, branches: false, digest });
 
 /** Instructions at once: nothing is buffered. */
 const SLICE = 1 << 18;
@@ -38,8 +33,9 @@ export class DigestInstrument implements Instrument, AccessObserver {
   #gpa = 0;
   #length = 0;
 
-  constructor(readonly cpu: Cpu) {
-    this.#interp = cpu.createInterpreter(VARIANT);
+  /** @param of what goes into the digest: everything, or everything but what is read */
+  constructor(readonly cpu: Cpu, readonly of: "all" | "effects" = "all") {
+    this.#interp = cpu.createInterpreter(variant(of));
   }
 
   /** Begins to look on, with an empty digest. */
@@ -103,6 +99,7 @@ export class DigestInstrument implements Instrument, AccessObserver {
 
   /** @see AccessObserver.access */
   access(write: boolean, _la: number, gpa: number, size: number): void {
+    if (!write && this.of === "effects") return;
     this.#wrote(gpa, size);
     if (!write) this.#settle();
   }

@@ -5,9 +5,9 @@
  * @module
  */
 import * as L from "../../layout.ts";
-import { FuncBody, I32, I64, type ModuleBuilder } from "../../wasm/module.ts";
+import { F32, F64, FuncBody, I32, I64, type ModuleBuilder, V128 } from "../../wasm/module.ts";
 import * as X from "../../wasm/expr.ts";
-import type { Expr } from "../../wasm/expr.ts";
+import { Expr } from "../../wasm/expr.ts";
 import { Emit, type Runtime } from "../emit.ts";
 import type { Form } from "../form.ts";
 import { REC } from "../insn.ts";
@@ -21,12 +21,22 @@ export interface Told {
   writes: boolean;
   instructions: boolean;
   branches: boolean;
-  /** Everything, as one digest instead of events. */
-  digest: boolean;
+  /** One digest instead of events: of everything ("all"), or of everything but what is read ("effects"). */
+  digest: false | "all" | "effects";
 }
 
 /** Forms that are no instructions. */
 const PSEUDO: ReadonlySet<string> = new Set(["stop", "stale", "page_end", "profile"]);
+
+/** Fields that say where generated code stopped: they are no state of the guest's. */
+const BOOKKEEPING: ReadonlySet<number> = new Set([L.LEAVE, L.LEAVE_REC, L.BUDGET, L.LINK_SLOT]);
+
+/** A value as integers of at most 64 bits. */
+function words(v: Expr): Expr[] {
+  if (v.t === V128) return [0, 1].map((lane) => new Expr(I64, 0xfd1d, [v], lane));
+  if (v.t === F32) return [X.op(I32, 0xbc, v)];
+  return [v.t === F64 ? X.op(I64, 0xbd, v) : v];
+}
 
 /** Functions that an instrumented module has besides the runtime. */
 interface Tellers {
@@ -41,14 +51,18 @@ interface Tellers {
 /** Emits the code of one instrumented handler. */
 class TellingEmit extends Emit {
   override readonly bulk = false;
+  /** The form is no instruction: what it does is not told. */
+  #quiet = false;
 
   constructor(rt: Runtime, body: FuncBody, readonly told: Told, readonly tellers: Tellers) {
     super(rt, body);
   }
 
   override begin(f: Form): void {
-    if (PSEUDO.has(f.name)) return;
-    if (this.told.digest) {
+    this.#quiet = PSEUDO.has(f.name);
+    if (this.#quiet) return;
+    if (this.told.digest === "effects") this.call(this.tellers.mix, this.rip());
+    else if (this.told.digest) {
       const hash = X.load(32, X.shrU(X.sub(this.rec, X.c32(L.CODE)), X.c32(1)), R.HASHES);
       this.call(this.tellers.mix, X.xor(this.rip(), X.shl(X.extU(hash), X.c64(32))));
     } else if (this.told.instructions) {
@@ -58,15 +72,24 @@ class TellingEmit extends Emit {
   }
 
   protected override loaded(size: number, la: Expr, host: Expr): void {
-    if (this.told.digest) this.#mix(size, host);
-    else if (this.told.reads) this.#access(R.EventType.READ, size, la, host);
+    if (this.told.digest === "all") this.#mix(size, host);
+    else if (!this.told.digest && this.told.reads) this.#access(R.EventType.READ, size, la, host);
   }
 
   protected override stored(size: number, la: Expr, host: Expr): void {
     if (this.told.digest) {
-      this.#mix(size, host);
+      if (this.told.digest === "all") this.#mix(size, host);
       this.call(this.tellers.mix, X.extU(host));
     } else if (this.told.writes) this.#access(R.EventType.WRITE, size, la, host);
+  }
+
+  /** All that instructions leave, in registers, flags and memory, is stored by this. */
+  override store(size: number, addr: Expr, value: Expr, offset = 0): void {
+    const own = addr.is(0) && BOOKKEEPING.has(offset);
+    if (this.told.digest !== "effects" || this.#quiet || own) return super.store(size, addr, value, offset);
+    const v = this.let(value);
+    super.store(size, addr, v, offset);
+    for (const part of words(v)) this.call(this.tellers.mix, X.extU(part));
   }
 
   override jumpLinked(slot: number, rip: Expr): void {
@@ -110,7 +133,7 @@ class TellingEmit extends Emit {
 
 /** The variant of the interpreter that tells something. */
 export function tellingVariant(told: Told): Variant {
-  const name = Object.entries(told).filter(([, on]) => on).map(([what]) => what).join("+");
+  const name = Object.entries(told).filter(([, on]) => on).map(([what, how]) => `${what}:${how}`).join("+");
   let tellers: Tellers;
   return {
     name,
