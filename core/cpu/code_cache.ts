@@ -11,6 +11,7 @@ import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { PAGE_SIZE } from "../mmu/physmem.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
+import { VARIANTS } from "./decode/entry.ts";
 import { type Form, formKey } from "./form.ts";
 import type { FusedNode } from "./fuse.ts";
 import { raise, Vec } from "./hooks.ts";
@@ -307,7 +308,8 @@ export class CodeCache {
   #record(rec: number, rip: number): void {
     const d = this.decoder;
     d.write(this.#u8, this.#view, rec, rip);
-    const cached = d.name === d.entry.name ? d.entry.handlers : null;
+    const { entry } = d;
+    const cached = d.name === entry.name ? entry.handlers ??= new Int32Array(VARIANTS).fill(-1) : null;
     const v = cached ? d.variant() : 0;
     let h = cached ? cached[v] : -1;
     if (h < 0) {
@@ -324,7 +326,7 @@ export class CodeCache {
   /** A record that is not an instruction, at a RIP. */
   #closing(rec: number, rip: number, handler: number): void {
     const v = this.#view, hi = Math.floor(rip / 0x1_0000_0000) | 0;
-    this.#u8.fill(0, rec, rec + REC_SIZE);
+    for (let at = rec; at < rec + REC_SIZE; at += 8) v.setFloat64(at, 0);
     v.setUint32(rec + REC.HANDLER, handler | handler << 16, true);
     v.setInt32(rec + REC.RIP_LO, rip | 0, true);
     v.setInt32(rec + REC.RIP_HI, hi, true);

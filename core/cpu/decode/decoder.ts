@@ -14,8 +14,9 @@ import {
   type Context,
   effectiveOpsize,
   type Entry,
+  EntryFlag,
+  Field,
   formOf,
-  letterSize,
   type ParsedSpec,
   variantIndex,
 } from "./entry.ts";
@@ -252,9 +253,9 @@ export class Decoder {
       if (c.isMem) this.#memory();
     }
     entry = this.#checked(entry);
-    this.opsize = entry.flags.has("s8") ? 8 : effectiveOpsize(entry, c);
-    if (entry.flags.has("rep")) c.rep = this.#repPrefix === 0xf3 ? 1 : this.#repPrefix === 0xf2 ? 2 : 0;
-    for (const o of entry.operands) this.#immediate(o);
+    this.opsize = entry.bits & EntryFlag.S8 ? 8 : effectiveOpsize(entry, c);
+    if (entry.bits & EntryFlag.REP) c.rep = this.#repPrefix === 0xf3 ? 1 : this.#repPrefix === 0xf2 ? 2 : 0;
+    for (const o of entry.immediates) this.#immediate(o);
     this.entry = entry;
     this.#segmentKind(mode, entry);
     this.endsBlock = ENDS_BLOCK.has(this.name) || c.rep !== 0;
@@ -264,16 +265,16 @@ export class Decoder {
   #checked(entry: Entry): Entry {
     const c = this.context;
     this.name = entry.name;
-    if (entry.flags.has(c.code64 ? "i64" : "o64")) return this.#ud();
-    if (c.isMem ? entry.flags.has("reg") : entry.flags.has("mem")) return this.#ud();
-    if (entry.name === "cmpxchg8b") {
-      if (c.opsize === 64) return this.#checked(cmpxchg16b);
-      if (!this.has("cx8")) return this.#ud();
+    const { bits } = entry;
+    if (bits & (c.code64 ? EntryFlag.I64 : EntryFlag.O64)) return this.#ud();
+    if (bits & (c.isMem ? EntryFlag.REG : EntryFlag.MEM)) return this.#ud();
+    if (bits & EntryFlag.REPLACED) {
+      if (entry.name === "cmpxchg8b") {
+        if (c.opsize === 64) return this.#checked(cmpxchg16b);
+        if (!this.has("cx8")) return this.#ud();
+      } else if (c.opsize === 64) return this.#checked(entry.name === "div" ? div64 : idiv64);
     }
-    if (c.opsize === 64 && entry.operands[0] === "Ev" && (entry.name === "div" || entry.name === "idiv")) {
-      return this.#checked(entry.name === "div" ? div64 : idiv64);
-    }
-    if (this.#lock && !(entry.flags.has("lock") && c.isMem)) return this.#ud();
+    if (this.#lock && !(bits & EntryFlag.LOCK && c.isMem)) return this.#ud();
     if (entry.feature !== "" && !this.has(entry.feature)) {
       if (entry.otherwise === "") return this.#ud();
       this.name = entry.otherwise;
@@ -411,28 +412,35 @@ export class Decoder {
   /** Fills a record in, all fields but the handler and REM. `rip` is the instruction's offset in the code segment. */
   write(u8: Uint8Array, view: DataView, at: number, rip: number): void {
     const c = this.context, e = this.entry;
-    const vector = (letter: string) =>
-      letter === "V" || letter === "W" || letter === "P" || letter === "Q" || letter === "U" ||
-      letter === "N";
-    u8[at + REC.R0] = 0;
-    u8[at + REC.R1] = 0;
-    for (const o of e.operands) {
-      const kind = o[0];
-      const bytes = letterSize(o[1], this.opsize) === 8 && !this.#rex;
-      const reg = this.#modrm >> 3 & 7 | (this.#rex & 4) << 1, rm = this.#modrm & 7 | (this.#rex & 1) << 3;
-      if (kind === "V" || kind === "G") u8[at + REC.R0] = kind === "V" ? reg * 16 : gprField(reg, bytes);
-      else if (kind === "P") u8[at + REC.R0] = (reg & 7) * 16;
-      else if (kind === "Z") {
-        u8[at + REC.R0] = gprField(this.#opcode & 7 | (this.#rex & 1) << 3, bytes);
-      } else if (kind === "W" || kind === "U") u8[at + REC.R1] = rm * 16;
-      else if (kind === "Q" || kind === "N") u8[at + REC.R1] = (rm & 7) * 16;
-      else if (kind === "E" || kind === "R" || kind === "M") u8[at + REC.R1] = gprField(rm, bytes);
+    const reg = this.#modrm >> 3 & 7 | (this.#rex & 4) << 1, rm = this.#modrm & 7 | (this.#rex & 1) << 3;
+    let r0 = 0, r1 = 0;
+    for (const f of e.fields) {
+      const bytes = f >= 8 && !this.#rex;
+      switch (f & 7) {
+        case Field.V:
+          r0 = reg * 16;
+          break;
+        case Field.G:
+          r0 = gprField(reg, bytes);
+          break;
+        case Field.P:
+          r0 = (reg & 7) * 16;
+          break;
+        case Field.Z:
+          r0 = gprField(this.#opcode & 7 | (this.#rex & 1) << 3, bytes);
+          break;
+        case Field.W:
+          r1 = rm * 16;
+          break;
+        case Field.Q:
+          r1 = (rm & 7) * 16;
+          break;
+        default:
+          r1 = gprField(rm, bytes);
+      }
     }
-    if (
-      (e.sys >= 0 || e.fallback >= 0) && e.hasModrm && !e.operands.some((o) => o[0] === "G" || vector(o[0]))
-    ) {
-      u8[at + REC.R0] = (this.#modrm >> 3 & 7 | (this.#rex & 4) << 1) * 8;
-    }
+    u8[at + REC.R0] = e.bits & EntryFlag.NUMBER ? reg * 8 : r0;
+    u8[at + REC.R1] = r1;
     u8[at + REC.BASE] = this.#base < 0 ? L.ZERO : this.#base * 8;
     u8[at + REC.INDEX] = this.#index < 0 ? L.ZERO : this.#index * 8;
     u8[at + REC.SCALE] = this.#scale;

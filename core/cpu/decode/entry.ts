@@ -27,9 +27,46 @@ export interface Entry {
   fallback: number;
   /** "sse" or "mmx" when the entry has operands of that kind, else "". */
   vector: "" | "sse" | "mmx";
-  /** Handler indexes by form variant, filled by the decoder as it meets them. */
-  handlers: Int32Array;
+  /** Operands that name registers, in the decoder's words: `Field` plus 8 for a byte register. */
+  fields: readonly number[];
+  /** Operands read from the instruction stream behind ModRM. */
+  immediates: readonly string[];
+  /** `EntryFlag` bits of `flags`, and what else the decoder asks of every instruction. */
+  bits: number;
+  /** Handler indexes by form variant, filled as they are met; null: none yet. */
+  handlers: Int32Array | null;
 }
+
+/** Where a register operand comes from and which record field it fills. */
+export const Field = { V: 0, G: 1, P: 2, Z: 3, W: 4, Q: 5, E: 6 } as const;
+const FIELD_OF: Record<string, number> = {
+  V: Field.V,
+  G: Field.G,
+  P: Field.P,
+  Z: Field.Z,
+  W: Field.W,
+  U: Field.W,
+  Q: Field.Q,
+  N: Field.Q,
+  E: Field.E,
+  R: Field.E,
+  M: Field.E,
+};
+
+/** Bits of `Entry.bits`. */
+export const EntryFlag = {
+  I64: 1,
+  O64: 2,
+  REG: 4,
+  MEM: 8,
+  LOCK: 0x10,
+  S8: 0x20,
+  REP: 0x40,
+  /** Another entry stands in for this one at some operand size. */
+  REPLACED: 0x80,
+  /** ModRM.reg is a number that a system operation wants in `REC.R0`. */
+  NUMBER: 0x100,
+} as const;
 
 /** Number of variants an entry can have: see `variantIndex`. */
 export const VARIANTS = 2 * 3 * 3 * 3 * 2 * 3 * 3;
@@ -57,23 +94,36 @@ export function parseEntry(line: string): Entry | null {
   const name = isSys ? rawName.slice(1) : rawName;
   const sys = isSys ? (SYS_OPS as readonly string[]).indexOf(name) : -1;
   if (isSys && sys < 0) throw new Error(`Cannot parse opcode table: unknown system operation ${name}`);
+  const system = (SYS_OPS as readonly string[]).indexOf(fallback);
+  const hasModrm = operands.some((o) => OPERAND_NEEDS_MODRM.test(o));
+  let bits = 0;
+  for (const flag of ["i64", "o64", "reg", "mem", "lock", "s8", "rep"] as const) {
+    if (flags.has(flag)) bits |= EntryFlag[flag.toUpperCase() as keyof typeof EntryFlag];
+  }
+  if (name === "cmpxchg8b" || (/^i?div$/.test(name) && operands[0] === "Ev")) bits |= EntryFlag.REPLACED;
+  if ((sys >= 0 || system >= 0) && hasModrm && !operands.some((o) => /^[GVWPQUN]/.test(o))) {
+    bits |= EntryFlag.NUMBER;
+  }
   return {
     name: isSys ? "sys" : name,
     sys,
     operands,
-    hasModrm: operands.some((o) => OPERAND_NEEDS_MODRM.test(o)),
+    hasModrm,
     flags,
+    fields: operands.filter((o) => o[0] in FIELD_OF).map((o) => FIELD_OF[o[0]] | (o[1] === "b" ? 8 : 0)),
+    immediates: operands.filter((o) => /^[1IJAO]/.test(o) && !/^A[vL]/.test(o)),
+    bits,
     sub,
     imm,
     feature,
     otherwise,
-    fallback: (SYS_OPS as readonly string[]).indexOf(fallback),
+    fallback: system,
     vector: operands.some((o) => /^[VWU]/.test(o))
       ? "sse"
       : operands.some((o) => /^[PQN]/.test(o))
       ? "mmx"
       : "",
-    handlers: new Int32Array(VARIANTS).fill(-1),
+    handlers: null,
   };
 }
 
