@@ -82,7 +82,9 @@ function summary(journeys: readonly Journey[]): Record<string, number> {
 }
 
 /** Bytes of a recording, and those of pages that only checkpoints between its start and its end refer to. */
-function size(bundle: Bundle): { bytes: number; checkpointBytes: number; checkpoints: number } {
+export function recordingSize(
+  bundle: Bundle,
+): { bytes: number; checkpointBytes: number; checkpoints: number } {
   let bytes = 0;
   for (const t of TABLES) bytes += bundle.table(t.name).source.size;
   const { rows } = bundle.table("checkpoints");
@@ -110,7 +112,7 @@ async function main(args: string[]): Promise<number> {
   const opened = performance.now(), { traveler: t } = openForDebugging(bundle);
   const results: Record<string, unknown> = {
     instructions: t.end,
-    ...size(bundle),
+    ...recordingSize(bundle),
     openMs: Math.round(performance.now() - opened),
   };
   const random = numbers(Number(given.seed));

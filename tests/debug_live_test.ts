@@ -8,8 +8,9 @@ import {
 } from "@std/assert";
 import { createMachine } from "../core/machine.ts";
 import { GdbServer } from "../replay/gdb/listener.ts";
-import { hexText, unhexText } from "../replay/gdb/packets.ts";
+import { encodePacket, hexText, unhexText } from "../replay/gdb/packets.ts";
 import { GdbSession } from "../replay/gdb/server.ts";
+import { eventLoopTurn } from "../replay/pacing.ts";
 import { replay } from "../replay/replayer.ts";
 import { Bundle } from "../traces/bundle.ts";
 import { readInputs } from "../traces/inputs_reader.ts";
@@ -233,4 +234,38 @@ Deno.test({
     assert(refused);
     assertEquals((await replay(debugged.store, { createMachine })).divergence, null);
   },
+});
+
+Deno.test("a live machine stops when the client interrupts, and runs on when clients break off in the middle", async () => {
+  let interrupt = false, answer = "";
+  const seen: string[] = [];
+  const debugged = await recordDebuggedDemo(async (live, target) => {
+    const s = new GdbSession(live, target, () => interrupt);
+    const going = s.answer("c");
+    await eventLoopTurn();
+    interrupt = true;
+    answer = (await going).text ?? "";
+    interrupt = false;
+    await s.end();
+    const server = new GdbServer(live, target, "127.0.0.1", 0), serving = server.serve();
+    let left = Promise.withResolvers<void>();
+    server.onClient = (what) => {
+      seen.push(what);
+      if (what === "left") left.resolve();
+    };
+    for (const half of [true, false]) {
+      left = Promise.withResolvers<void>();
+      const c = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await c.write(encodePacket("vCont;c"));
+      if (half) await c.closeWrite();
+      else c.close();
+      await left.promise;
+      if (half) c.close();
+    }
+    server.close();
+    await serving;
+  });
+  assertEquals(answer, "T02thread:1;");
+  assertEquals(seen, ["connected", "left", "connected", "left"]);
+  assertEquals(debugged.run.stateHash, plain.run.stateHash);
 });

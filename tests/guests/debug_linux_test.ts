@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { recordingSize } from "../../bench/travel.ts";
 import { openForDebugging } from "../../replay/gdb/open.ts";
 import { Bundle } from "../../traces/bundle.ts";
 import { runGdb, whens } from "../debug_client.ts";
@@ -47,6 +48,11 @@ async function debugPanic(
     });
     const bundle = Bundle.open(trace);
     try {
+      const { bytes, checkpointBytes, checkpoints } = recordingSize(bundle);
+      assert(
+        checkpoints > 5 && bytes <= 2 * (bytes - checkpointBytes),
+        `${checkpointBytes} of ${bytes} bytes`,
+      );
       await look(await runGdb(openForDebugging(bundle), lines), lastWrite);
     } finally {
       bundle.close();
