@@ -183,7 +183,10 @@ export class Finder {
     while (a.icount < this.end) {
       const n = a.icount, places = [a.capture(), b.capture()] as const;
       const to = Math.min(this.end, n + length);
-      if (a.run(to) === b.run(to)) {
+      // Where a jump leads is in the digest with the next instruction only: the registers say so at once.
+      const alike = a.run(to) === b.run(to) &&
+        differingRegisters(a.scanner.machine, b.scanner.machine).length === 0;
+      if (alike) {
         if (a.scanner.machine.outcome !== null || a.icount === n) break;
         if (this.#equal()) return found({ converged: a.icount });
         length = Math.min(RUN_MAX, length * 2);
