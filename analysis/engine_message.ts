@@ -25,8 +25,8 @@ export function engineMessage(error: unknown): string {
     return `${
       text.split("\n")[0]
     }\nThe statement needs more memory than DuckDB has here (3.1 GiB): name columns rather than *, ` +
-      "ask about fewer rows (WHERE icount BETWEEN ...), or export the recording (`retrovisor export TRACE --to parquet`) " +
-      "and ask a native DuckDB.";
+      "ask about fewer rows (WHERE icount BETWEEN ...), or ask a native DuckDB " +
+      "(deno task query:native TRACE SQL).";
   }
   const first = text.indexOf("\n\nLINE ");
   const second = first < 0 ? -1 : text.indexOf("\n\nLINE ", first + 1);

@@ -121,8 +121,8 @@ function outOfMemory(table: string, error: unknown): unknown {
     return error;
   }
   return new QueryError(
-    `The columns of table ${table} that this asks for do not fit into memory; name fewer columns than *, or export ` +
-      `the recording with \`retrovisor export TRACE --to parquet\` and ask a native DuckDB.`,
+    `The columns of table ${table} that this asks for do not fit into memory; name fewer columns than *, or ` +
+      `ask a native DuckDB (deno task query:native TRACE SQL).`,
   );
 }
 

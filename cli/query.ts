@@ -18,13 +18,15 @@ import { explain } from "./explain.ts";
 import { readText } from "./files.ts";
 import { BufferedOut, note, out, OutputClosed, print } from "./io.ts";
 import { suggestion } from "./nearest.ts";
+import { queryNative } from "./query_native.ts";
 import { repl } from "./repl.ts";
 import { CachedComputer, withReplay } from "./replay_tables.ts";
 import { openBundle, SYMBOLS_OPTION, symbolsOption, tracePath } from "./trace_args.ts";
 import type { Given, Verb } from "./verb.ts";
 
 const FORMATS = ["table", "json", "csv", "arrow", "parquet"] as const;
-type Format = typeof FORMATS[number];
+/** One of them. */
+export type Format = typeof FORMATS[number];
 /** Longest SQL text. */
 const SQL_BYTES_MAX = 1 << 20;
 
@@ -42,6 +44,10 @@ export const queryVerb: Verb = {
     },
     { name: "with", value: "TRACE", help: "A second recording, its tables under the schema b: b.exits." },
     { name: "costs", value: "FILE", help: "Prices of exits for view cost, as TOML (see docs/questions.md)." },
+    {
+      name: "native",
+      help: "Ask a native DuckDB: for what does not fit into memory (deno task query:native).",
+    },
     SYMBOLS_OPTION,
     {
       name: "cache",
@@ -108,6 +114,7 @@ async function query(given: Given): Promise<number> {
   const bundles: Bundle[] = [];
   try {
     const [sources, options] = openSources(given, traces, bundles);
+    if (given.flags.native) return await queryNative(sources, text, format);
     const session = await Session.open(sources, options);
     try {
       const cached = given.flags.cache !== false;

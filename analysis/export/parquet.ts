@@ -27,13 +27,18 @@ export function parquet({ session, table }: ExportInput): AsyncIterable<Uint8Arr
 }
 
 /** A Parquet file from a result given as the pieces of one Arrow IPC stream, the first of which is its schema. */
-export async function* parquetFile(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export function parquetFile(pieces: Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return parquetFromStreams(wholeStreams(pieces));
+}
+
+/** A Parquet file from complete Arrow IPC streams of one schema, at least one; only one of them is in memory at a time. */
+export async function* parquetFromStreams(streams: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const properties = new WriterPropertiesBuilder().setCompression(Compression.ZSTD)
     .setMaxRowGroupSize(GROUP_ROWS).setCreatedBy("retrovisor").build();
-  const batches = recordBatches(pieces);
+  const batches = recordBatches(streams);
   const first = batches.next();
   if (first.done) {
-    yield writeParquet(Table.fromIPCStream(concatenate([first.value, END_OF_STREAM])), properties);
+    yield writeParquet(Table.fromIPCStream(first.value), properties);
     return;
   }
   const source = new ReadableStream<RecordBatch>({
@@ -51,22 +56,33 @@ export async function* parquetFile(pieces: Iterable<Uint8Array>): AsyncGenerator
   yield* await transformParquetStream(source, properties) as ReadableStream<Uint8Array>;
 }
 
-/** The batches of a result; returns its schema message, for a result without rows. */
-function* recordBatches(pieces: Iterable<Uint8Array>): Generator<RecordBatch, Uint8Array> {
-  let schema: Uint8Array | null = null;
-  let waiting: Uint8Array[] = [];
-  const convert = function* (opening: Uint8Array) {
-    const table = Table.fromIPCStream(concatenate([opening, ...waiting, END_OF_STREAM]));
-    waiting = [];
-    yield* table.recordBatches();
+/** Batches that have rows; returns the last stream, whose schema is the file's where there is none. */
+function* recordBatches(streams: Iterable<Uint8Array>): Generator<RecordBatch, Uint8Array> {
+  let last: Uint8Array = new Uint8Array();
+  for (const stream of streams) {
+    last = stream;
+    const table = Table.fromIPCStream(stream);
+    for (const batch of table.recordBatches()) if (batch.numRows > 0) yield batch;
     table.free();
+  }
+  return last;
+}
+
+/** Pieces of one stream as complete streams of bounded size. */
+function* wholeStreams(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let schema: Uint8Array | null = null, some = false;
+  let waiting: Uint8Array[] = [];
+  const whole = (opening: Uint8Array) => {
+    const stream = concatenate([opening, ...waiting, END_OF_STREAM]);
+    waiting = [];
+    some = true;
+    return stream;
   };
   for (const piece of pieces) {
     if (piece.length === 0) continue;
     if (schema === null) schema = piece.slice();
     else waiting.push(piece.slice());
-    if (schema !== null && waiting.length >= PIECES) yield* convert(schema);
+    if (waiting.length >= PIECES) yield whole(schema);
   }
-  if (schema !== null && waiting.length > 0) yield* convert(schema);
-  return schema ?? new Uint8Array();
+  if (schema !== null && (waiting.length > 0 || !some)) yield whole(schema);
 }
