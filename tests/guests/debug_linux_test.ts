@@ -130,8 +130,10 @@ Deno.test({
   fn: async () => {
     const lines = [
       "show architecture",
+      // From the end this time.
+      "monitor seek 1000000000000",
       "break panic",
-      "continue",
+      "reverse-continue",
       "monitor when",
       "x/s *(char **)($esp + 4)",
       "watch -l *(int *)($esp + 4)",
@@ -152,8 +154,8 @@ Deno.test({
         /Hardware watchpoint 2: .*\n\nOld value = .*\nNew value = .*\n0x[0-9a-f]+ in sysrq_handle_crash/,
       );
       assertMatch(said, /=> 0x[0-9a-f]+ <sysrq_handle_crash\+\d+>:\s+push +\$0x[0-9a-f]+/);
-      const [panic, push, again] = whens(said);
-      assert(push < panic && panic - push < 10, said);
+      const [end, panic, push, again] = whens(said);
+      assert(push < panic && panic - push < 10 && panic < end, said);
       assertEquals(again, push);
       const stack = BigInt(/^\$1 = \(void \*\) (0x[0-9a-f]+)$/m.exec(said)![1]) - 4n;
       const rip = BigInt(/=> (0x[0-9a-f]+) <sysrq/.exec(said)![1]);
