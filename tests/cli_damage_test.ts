@@ -138,7 +138,7 @@ Deno.test("kill -9 while recording leaves what every verb reads up to the last w
   assertEquals([replayed.icount, replayed.exits, replayed.divergence], [facts.icount, facts.exits, null]);
   const query = await retrovisor("query", trace, "SELECT count(*) AS n FROM exits", "--format", "json");
   assertEquals([query.code, JSON.parse(query.out)], [0, [{ n: facts.exits }]]);
-  assertStringIncludes(query.err, `the recording was cut; it is read up to icount ${facts.icount}.`);
+  assertStringIncludes(query.err, `killed.trace was cut; it is read up to icount ${facts.icount}.`);
   assertStringIncludes((await retrovisor("verify", trace)).out, "the recording was cut there");
   const report = await retrovisor("report", trace);
   assertEquals(report.code, 0);
