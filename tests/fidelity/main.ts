@@ -8,6 +8,7 @@ import { DEFAULT_CONFIG } from "../../core/config.ts";
 import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
+import { sideBySideMain } from "./side_by_side.ts";
 import { xtfMain } from "./xtf.ts";
 
 const HELP = `Prove the processor and the machine against things not written here.
@@ -34,6 +35,10 @@ Usage: deno task fidelity MODE [OPTION]...
     --only TEXT       only tests whose name contains TEXT
     --write           write docs/fidelity-xtf.md
 
+  --qemu              privileged behaviour side by side with QEMU (nasm, qemu-system-x86_64)
+    --only TEXT       only guests whose name contains TEXT
+    --write           write docs/fidelity-qemu.md
+
   --kut FOLDER        images of kvm-unit-tests (*.flat), built elsewhere: checks passed and failed
     --only TEXT, --cpuid POLICY
 `;
@@ -41,7 +46,7 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write"],
+    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu"],
     string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut", "cpuid", "states"],
     default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0", states: "1000" },
   });
@@ -66,6 +71,7 @@ export async function main(args: string[]): Promise<number> {
     return await coverageMain({ states: Number(states), seed: Number(seed), csv, page: write });
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "", options.write);
+  if (options.qemu) return await sideBySideMain(options.only ?? "", options.write);
   if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
   console.error(HELP);
   return 2;
