@@ -16,7 +16,7 @@ const FOLDER = new URL("../privileged/", import.meta.url).pathname;
 /** CPUID policy with what the tests need; QEMU's is `max`. */
 const CPUID = "default,+smep,+smap,+nx,+pae";
 /** Instructions after which a guest counts as endless, and seconds given to QEMU. */
-const LIMIT = 60_000_000, QEMU_SECONDS = 60;
+const LIMIT = 20_000_000, QEMU_SECONDS = 60;
 
 /** The guests, by file name without suffix. */
 export function guestNames(): string[] {

@@ -55,4 +55,24 @@ export const EXPLAINED: readonly Explanation[] = [
     cases: /^general detect$/,
     why: "SDM volume 3, 17.2.4: DR7.GD makes MOV DR raise #DB with DR6.BD; TCG does not have it",
   },
+  {
+    guest: "segments",
+    cases: /lar /,
+    why:
+      "SDM volume 2, LAR: bits 19:16 of the result are undefined; ours are the limit's, as processors leave them, " +
+      "TCG's are zero",
+  },
+  {
+    guest: "segments",
+    cases: /^call far a8$/,
+    why:
+      "SDM volume 2, CALL: #GP(0) when the target lies beyond the code segment's limit; TCG's error code is the selector",
+  },
+  {
+    guest: "segments",
+    cases: /^limit: (read|write) /,
+    why:
+      "SDM volume 3, 5.3 and 5.5: limits and types are checked at every access; TCG checks neither limits nor " +
+      "whether a segment may be written",
+  },
 ];
