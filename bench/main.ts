@@ -14,7 +14,7 @@ import { benchLinux, LINUX_PEERS, linuxTable, linuxVerdicts } from "./linux_boot
 import { PEERS } from "./peers.ts";
 import { tables, verdictLines } from "./print.ts";
 import { profileKernel, profileTable } from "./profile.ts";
-import { summarize } from "./results.ts";
+import { type KernelResult, summarize } from "./results.ts";
 import type { TimeBase } from "./statistics.ts";
 import { verdicts } from "./targets.ts";
 
@@ -170,14 +170,15 @@ async function linux(asked: Asked): Promise<void> {
 
 /** Speeds of all peers, held against each other and the targets. */
 async function measure(asked: Asked): Promise<void> {
-  const results = await forAll(
-    asked,
-    async (kernel, bits, directory) =>
-      summarize(await compare({ ...asked, kernel, bits, directory, onRun: progress })),
-  );
-  const { clock, runs, reps, paging } = asked, targets = verdicts(results, clock);
-  if (asked.json !== "-") console.log(tables(results, targets, clock));
-  if (asked.json !== null) writeJson(asked.json, { clock, runs, reps, paging, results, targets });
+  const { clock, runs, reps, paging, json } = asked, results: KernelResult[] = [];
+  const figures = () => ({ clock, runs, reps, paging, results, targets: verdicts(results, clock) });
+  await forAll(asked, async (kernel, bits, directory) => {
+    results.push(summarize(await compare({ ...asked, kernel, bits, directory, onRun: progress })));
+    // A run takes long and may be cut: what there is is in the file.
+    if (json !== null && json !== "-") writeJson(json, figures());
+  });
+  if (json === "-") writeJson(json, figures());
+  else console.log(tables(results, verdicts(results, clock), clock));
 }
 
 /** Writes JSON to a file, or to standard output for "-". */
