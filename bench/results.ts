@@ -91,7 +91,9 @@ export function meanRatio(
   phase: keyof Speeds,
   base: TimeBase,
 ): number {
-  return geometricMean(results.map((r) => ratio(r, peer, other, phase, base)).filter((x) => !isNaN(x)));
+  return geometricMean(
+    results.map((r) => ratio(r, peer, other, phase, base)).filter((x) => isFinite(x) && x > 0),
+  );
 }
 
 /** Nanoseconds of one round of a kernel with a unit; NaN where that says nothing. */

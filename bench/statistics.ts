@@ -23,7 +23,7 @@ export function geometricMean(values: readonly number[]): number {
 export interface Speeds {
   /** First repetition in a fresh process, as a user meets it. */
   first: number;
-  /** Median of the second half of the repetitions. */
+  /** Median of the second half of the repetitions; by processor time, their sum. */
   warm: number;
   /** All repetitions together. */
   whole: number;
@@ -40,6 +40,8 @@ export function speedsOf(run: PeerRun, instructions: readonly number[], base: Ti
     return count / ms / 1000;
   };
   const n = run.repetitions.length, half = n >> 1;
+  // Another process's processor time moves on in steps of milliseconds: one repetition may seem to take none.
+  if (base === "cpu") return { first: rate(0, 1), warm: rate(half, n), whole: rate(0, n) };
   const warm = run.repetitions.slice(half).map((_, i) => rate(half + i, half + i + 1));
   return { first: rate(0, 1), warm: median(warm), whole: rate(0, n) };
 }
