@@ -7,6 +7,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { DEFAULT_CONFIG } from "../../core/config.ts";
 import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
+import { lockstepMain } from "./lockstep.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
 import { sideBySideMain } from "./side_by_side.ts";
 import { xtfMain } from "./xtf.ts";
@@ -31,6 +32,11 @@ Usage: deno task fidelity MODE [OPTION]...
     --csv             print every form
     --write           write docs/fidelity-coverage.md
 
+  --lockstep [GUEST] [KEY=VALUE ...]  a guest (default: the demo) on interpreter and compiler side by side
+    --most N          instructions (default: 20000000)
+    --slice N         instructions between comparisons (default: 4096)
+    --jit N           compile blocks that ran N times (default: 20)
+
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
     --write           write docs/fidelity-xtf.md
@@ -46,9 +52,11 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu"],
-    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut", "cpuid", "states"],
-    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", jit: "0", states: "1000" },
+    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep"],
+    string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut"].concat(
+      ["cpuid", "states", "most", "slice", "_"],
+    ),
+    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", states: "1000" },
   });
   if (options.help) {
     console.log(HELP);
@@ -64,6 +72,14 @@ export async function main(args: string[]): Promise<number> {
       strict: options.strict,
       loops: options.loops,
       jit: Number(options.jit ?? 0),
+    });
+  }
+  if (options.lockstep) {
+    const { most = "20000000", slice = "4096", jit = "20" } = options;
+    return lockstepMain(options._.map(String), {
+      most: Number(most),
+      slice: Number(slice),
+      jit: Number(jit),
     });
   }
   if (options.coverage) {
