@@ -29,6 +29,16 @@ async function startAdapter(): Promise<{ port: number; child: Deno.ChildProcess 
     resolve();
   })();
   await listening;
+  // It says so a little before it is true.
+  for (let n = 0; n < 200; n++) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      break;
+    } catch (e) {
+      if (!(e instanceof Deno.errors.ConnectionRefused)) throw e;
+      await new Promise((r) => setTimeout(r, 50));
+    }
+  }
   return { port, child };
 }
 
