@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { DEFAULT_CONFIG } from "../../core/config.ts";
+import { campaignMain } from "./campaign.ts";
 import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
 import { lockstepMain } from "./lockstep.ts";
@@ -15,6 +16,9 @@ import { xtfMain } from "./xtf.ts";
 const HELP = `Prove the processor and the machine against things not written here.
 
 Usage: deno task fidelity MODE [OPTION]...
+
+  (no mode)           rounds of the host comparison in random order, until the time is over or one finds something
+    --seconds N --seed S
 
   --host              the host's own processor runs the same instructions (Linux x86-64, gcc)
     --seconds N       how long (default: 10)
@@ -56,7 +60,7 @@ export async function main(args: string[]): Promise<number> {
     string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut"].concat(
       ["cpuid", "states", "most", "slice", "_"],
     ),
-    default: { seconds: "10", seed: "1", groups: "int,invalid", show: "10", states: "1000" },
+    default: { seed: "1", groups: "int,invalid", show: "10", states: "1000" },
   });
   if (options.help) {
     console.log(HELP);
@@ -64,7 +68,7 @@ export async function main(args: string[]): Promise<number> {
   }
   if (options.host) {
     return await hostMain({
-      seconds: Number(options.seconds),
+      seconds: Number(options.seconds ?? 10),
       seed: Number(options.seed),
       only: options.case === undefined ? -1 : Number(options.case),
       groups: options.groups,
@@ -89,6 +93,7 @@ export async function main(args: string[]): Promise<number> {
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "", options.write);
   if (options.qemu) return await sideBySideMain(options.only ?? "", options.write);
   if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
+  if (options.seconds !== undefined) return await campaignMain(Number(options.seconds), Number(options.seed));
   console.error(HELP);
   return 2;
 }
