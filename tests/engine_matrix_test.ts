@@ -1,7 +1,7 @@
 /**
  * One guest on every engine: whether, when and how code is compiled, recorded, sliced or checkpointed must not show.
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Machine } from "../core/api.ts";
 import { DEFAULT_CONFIG, type GuestImage, type MachineConfig } from "../core/config.ts";
 import { type Inputs, NoInputs } from "../core/inputs.ts";
@@ -32,6 +32,8 @@ Deno.test("demo guest ends in one state whatever the engine, batches and checkpo
   const runs: { name: string; jit: number; batchRows?: number; checkpointInterval?: number }[] = [
     { name: "interpreter", jit: 0 },
     { name: "compiler, default", jit: 2000 },
+    { name: "compiler, threshold 40, checkpoints each 3.5 M", jit: 40, checkpointInterval: 3_500_000 },
+    { name: "compiler never, batches of 997 rows", jit: 2 ** 30, batchRows: 997 },
     {
       name: "compiler, threshold 20, batches of 7 rows, checkpoints each 2^24",
       jit: 20,
@@ -52,6 +54,17 @@ Deno.test("demo guest ends in one state whatever the engine, batches and checkpo
       stores.push(store);
     });
   }
+  await t.step("replayed from each checkpoint by another engine than recorded it", async () => {
+    // The last checkpoint is of the machine that has ended.
+    const store = stores[2],
+      checkpoints = (await replay(store, { createMachine: engine(0) })).checkpoints - 1;
+    assert(checkpoints > 5, `only ${checkpoints} checkpoints`);
+    for (let fromCheckpoint = 0; fromCheckpoint < checkpoints; fromCheckpoint++) {
+      const r = await replay(store, { createMachine: engine(fromCheckpoint % 2 ? 0 : 20), fromCheckpoint });
+      assertEquals(r.divergence?.message ?? null, null, `from checkpoint ${fromCheckpoint}`);
+      assertEquals([r.icount, r.stateHash], [first!.icount, first!.stateHash], `from ${fromCheckpoint}`);
+    }
+  });
   for (const [from, to, jit] of [["interpreter", "compiler", 20], ["compiler", "interpreter", 0]] as const) {
     await t.step(`replayed: recorded by the ${from}, replayed by the ${to}`, async () => {
       const r = await replay(stores[from === "interpreter" ? 0 : 1], { createMachine: engine(jit) });
