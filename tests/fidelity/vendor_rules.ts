@@ -41,8 +41,8 @@ const isCanonical = (v: bigint) => BigInt.asUintN(64, BigInt.asIntN(48, v)) === 
 /** True when the operand of an instruction begins below 4 GiB and ends above it. */
 function wraps(x: RunView, i: Ran): boolean {
   if (x.made.test.mode !== 32) return false;
-  // What ENTER reads below EBP has no operand of its own.
-  if (x.ours.vector === 14 && x.ours.faultAddress >= 0xffff_fff0n && i.mnemonic === "Enter") return true;
+  // What ENTER reads below EBP and what pushes write below ESP are no operands of their own.
+  if (x.host.vector === 12 && x.ours.vector === 14 && x.ours.faultAddress >= 0xffff_fff0n) return true;
   return x.operandAddresses(i).some(({ at, size }) => at <= 0xffff_ffff && at + size > 0x1_0000_0000);
 }
 
