@@ -78,11 +78,10 @@ export class MemoryEmit extends RegisterEmit {
   /** Is an access on the page that is kept? Gives the condition (i32) and, where it holds, the host offset. */
   #hit(kept: Kept, la: Expr, bytes: number): { hit: Expr; host: Expr } {
     if (this.code64) {
-      const last = bytes > 1 ? X.add(la, X.c64(bytes - 1)) : la;
-      return {
-        hit: X.eq(X.and(last, X.c64(-PAGE)), kept.page),
-        host: X.add(X.wrap(la), kept.host),
-      };
+      // Both ends must lie on the page: the one before may be anywhere in the host.
+      const here = X.eq(X.and(la, X.c64(-PAGE)), kept.page);
+      const whole = X.leU(X.and(X.wrap(la), X.c32(PAGE - 1)), X.c32(PAGE - bytes));
+      return { hit: bytes > 1 ? X.and(here, whole) : here, host: X.add(X.wrap(la), kept.host) };
     }
     const into = this.let(X.sub(la, kept.page));
     return { hit: X.leU(into, X.c64(PAGE - bytes)), host: X.add(X.wrap(into), kept.host) };
