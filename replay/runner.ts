@@ -48,6 +48,11 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
   onMachine?: (m: Machine) => void;
   /** Asked before each stretch of the run. */
   gate?: RunGate;
+  /**
+   * Host milliseconds after which what was recorded is written out, so that little is lost when the host dies. Where a table's
+   * batches end depends on it, and nothing else; default 1000.
+   */
+  commitMs?: number;
 }
 
 /** How a run went. */
@@ -70,7 +75,7 @@ export interface RunResult {
   hostMs: number;
 }
 
-/** Host milliseconds after which what was recorded is written out, and longest wait for input at once. */
+/** Default of `commitMs`, and longest wait for input at once. */
 const COMMIT_MS = 1000, WAIT_MS = 200;
 /** The same while the guest waits; longest wait at once when time passes as the host's does. */
 const IDLE_COMMIT_MS = 100, REAL_TIME_WAIT_MS = 4;
@@ -155,7 +160,7 @@ async function drive(m: Machine, inputs: Inputs, o: RunOptions, recorder: Record
     const why = m.runUntil(pacer.limit(m.icount, nearest));
     o.gate?.ran();
     const now = performance.now(),
-      commit = now - committed > (why === "waiting" ? IDLE_COMMIT_MS : COMMIT_MS);
+      commit = now - committed > (why === "waiting" ? IDLE_COMMIT_MS : o.commitMs ?? COMMIT_MS);
     if (commit) committed = now;
     recorder?.tick(why === "limit", commit);
     if (why === "ended") break;

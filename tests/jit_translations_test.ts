@@ -43,8 +43,37 @@ function program(store: boolean): Uint8Array {
   ]);
 }
 
-/** Digest and instruction count of a run. */
-function run(image: Uint8Array, jitThreshold: number): { digest: number; icount: number; regions: number } {
+/**
+ * The same question of 64-bit code: two pages that follow each other lie apart in memory. Each round reads the second page
+ * and then, through the same register, eight bytes that begin in the first.
+ */
+function acrossPages(): Uint8Array {
+  const store = (at: number, value: number): number[] => [0xc7, 0x04, 0x25, ...u32(at), ...u32(value)];
+  return Uint8Array.from([
+    ...[0xbf, ...u32(0x203000), 0xb8, ...u32(3)], // mov edi, 0x203000; mov eax, 3
+    ...loop(JNE, [0x48, 0x89, 0x07, 0x83, 0xc7, 0x08, 0x05, ...u32(0x1000), 0x3d, ...u32(0x200003)]),
+    ...store(0x203000 + 0x51 * 8, 0x60003), // page 0x51 is frame 0x60
+    ...store(0x202000, 0x203003),
+    ...store(0x201000, 0x202003),
+    ...store(0x200000, 0x201003),
+    ...store(0x50ffc, 0x11223344),
+    ...store(0x60000, 0x55667788),
+    ...[0xb8, ...u32(0x200000), 0x0f, 0x22, 0xd8], // mov cr3, 0x200000
+    ...[0xbe, ...u32(0x51010), 0xbd, ...u32(ROUNDS), 0x31, 0xd2],
+    ...loop(JNE, [
+      ...[0x48, 0x8b, 0x06, 0x48, 0x8b, 0x5e, 0xec], // mov rax, [rsi]; mov rbx, [rsi-0x14]
+      ...[0x48, 0xd1, 0xc2, 0x48, 0x01, 0xda, 0xff, 0xcd], // rol rdx, 1; add rdx, rbx; dec ebp
+    ]),
+    ...[0x89, 0x14, 0x25, ...u32(RESULT), 0x48, 0x89, 0x1c, 0x25, ...u32(RESULT + 8), 0xfa, 0xf4],
+  ]);
+}
+
+/** Digest and instruction count of a run, and the eight bytes behind the digest's. */
+function run(
+  image: Uint8Array,
+  jitThreshold: number,
+  mode: "prot32" | "long" = "prot32",
+): { digest: number; icount: number; regions: number; behind: number[] } {
   const m = new RetrovisorMachine(
     {
       ...DEFAULT_CONFIG,
@@ -53,14 +82,19 @@ function run(image: Uint8Array, jitThreshold: number): { digest: number; icount:
       xen: false,
       platform: "pc",
       memoryBytes: 64 << 20,
-      flat: { load: LOAD, entry: LOAD, mode: "prot32" },
+      flat: { load: LOAD, entry: LOAD, mode },
     },
     [{ role: "kernel", name: "translations", bytes: image }],
     new NoInputs(),
     { jitThreshold },
   );
   m.runUntil(1_000_000);
-  return { digest: m.mem.read32(RESULT), icount: m.icount, regions: m.cpu.jit?.regions ?? 0 };
+  return {
+    digest: m.mem.read32(RESULT),
+    icount: m.icount,
+    regions: m.cpu.jit?.regions ?? 0,
+    behind: [m.mem.read32(RESULT + 8), m.mem.read32(RESULT + 12)].map((word) => word >>> 0),
+  };
 }
 
 for (const store of [false, true]) {
@@ -74,3 +108,13 @@ for (const store of [false, true]) {
     }
   });
 }
+
+Deno.test("an access that begins in the page before a kept translation is made in both pages", () => {
+  const image = acrossPages(), expected = run(image, 0, "long");
+  assertEquals(expected.behind, [0x11223344, 0x55667788]);
+  for (const threshold of [1, 5, 100]) {
+    const { regions, ...actual } = run(image, threshold, "long");
+    assert(regions > 0);
+    assertEquals({ ...actual, regions: 0 }, expected, `compiled after ${threshold} runs`);
+  }
+});
