@@ -4,10 +4,10 @@
  * @module
  */
 import * as L from "../layout.ts";
-import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import type { PhysMem } from "../mmu/physmem.ts";
 import { admit } from "./admit.ts";
+import { jumpCached, linkBranch, rememberBlock } from "./block_links.ts";
 import { CODE_END, CodeCache } from "./code_cache.ts";
 import { type Core, STACK_SHADOW, Waiting } from "./core.ts";
 import type { CpuidPolicy } from "./cpuid.ts";
@@ -29,6 +29,7 @@ import { deliver, type EventKind } from "./system/exceptions.ts";
 import { SYS_OPS, type SysOp } from "./system/ops.ts";
 import { SYSTEM_OPERATIONS } from "./system/mod.ts";
 import { segmentAllows } from "./system/segments.ts";
+import { WaitingEvents } from "./waiting_events.ts";
 import { SF_WRITE } from "./emit.ts";
 
 export { type Counter, Stopped };
@@ -43,8 +44,7 @@ const OP_ICEBP = SYS_OPS.indexOf("icebp");
 const OP_IRET = SYS_OPS.indexOf("iret"), OP_SYSRET = SYS_OPS.indexOf("sysret");
 
 /** One processor core; the active vCPU's state is in the WebAssembly memory. */
-export class Cpu implements Core {
-  readonly s: CpuState;
+export class Cpu extends WaitingEvents implements Core {
   readonly mmu: Mmu;
   readonly insn: Insn;
   readonly code: CodeCache;
@@ -88,7 +88,7 @@ export class Cpu implements Core {
     readonly counter: Counter,
     threshold = 0,
   ) {
-    this.s = new CpuState(mem);
+    super(new CpuState(mem));
     this.mmu = new Mmu(this.s, mem);
     admit(this.mmu, policy);
     this.mmu.hooks = {
@@ -120,32 +120,6 @@ export class Cpu implements Core {
     }, variant);
   }
 
-  /** Set when `hooks.interruptAck` may have something. */
-  get interruptCheck(): boolean {
-    return this.#waits(Waiting.CHECK);
-  }
-  set interruptCheck(on: boolean) {
-    this.#setWaits(Waiting.CHECK, on);
-  }
-  get nmiPending(): boolean {
-    return this.#waits(Waiting.NMI);
-  }
-  set nmiPending(on: boolean) {
-    this.#setWaits(Waiting.NMI, on);
-  }
-  get nmiBlocked(): boolean {
-    return this.#waits(Waiting.NMI_BLOCKED);
-  }
-  set nmiBlocked(on: boolean) {
-    this.#setWaits(Waiting.NMI_BLOCKED, on);
-  }
-  #waits(bit: number): boolean {
-    return (this.s.i32[WAIT] & bit) !== 0;
-  }
-  #setWaits(bit: number, on: boolean): void {
-    this.s.i32[WAIT] = on ? this.s.i32[WAIT] | bit : this.s.i32[WAIT] & ~bit;
-  }
-
   /** @see Core.updateMode */
   updateMode(): void {
     const was64 = (this.s.i32[L.MODE >> 2] & 3) === 2;
@@ -159,11 +133,6 @@ export class Cpu implements Core {
   /** Makes `run` return at the next instruction boundary the dispatcher sees. */
   requestReturn(): void {
     this.#asked = true;
-  }
-
-  /** True when external interrupts would be taken now. */
-  get interruptible(): boolean {
-    return (this.s.u32[L.FLAGS >> 2] & Fl.IF) !== 0 && this.s.i32[L.INT_SHADOW >> 2] === 0;
   }
 
   /**
@@ -228,7 +197,7 @@ export class Cpu implements Core {
   /** Runs blocks from RIP. */
   #go(): void {
     const { s, counter } = this, { i32 } = s, slot = i32[SLOT];
-    const known = this.debug === null && slot === 0 ? this.#jumpCached() : 0;
+    const known = this.debug === null && slot === 0 ? jumpCached(s) : 0;
     if (known !== 0) {
       const budget = Math.min(this.limit - counter.icount, this.#slice), length = i32[(known - 4) >> 2];
       if (length <= budget) return this.#enter(known, budget, length);
@@ -241,23 +210,13 @@ export class Cpu implements Core {
     const found = this.code.lookup(rip);
     const rec = found < 0 ? ~found : found;
     if (found >= 0) {
-      this.#remember(rip, rec);
-      if (slot !== 0 && slot < L.CODE + L.CODE_SIZE) this.#link(slot, rip, rec);
+      rememberBlock(s, this.mmu, rip, rec);
+      if (slot !== 0 && slot < L.CODE + L.CODE_SIZE) linkBranch(s, slot, rip, rec);
     }
     const budget = Math.min(this.limit - counter.icount, this.#slice);
     const length = s.i32[(rec - 4) >> 2];
     if (length > budget) return this.#enter(this.code.scratch(rip, budget), budget, budget);
     this.#enter(rec, budget, length);
-  }
-
-  /** Record of the block at RIP if the jump cache knows it and it is still good, else 0. */
-  #jumpCached(): number {
-    const { i32 } = this.s, lo = i32[L.RIP >> 2], mode = i32[L.MODE >> 2];
-    const hi = (mode & 3) === 2 ? i32[(L.RIP >> 2) + 1] : 0;
-    const at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(lo, hi)) >> 2;
-    if (i32[at] !== lo || i32[at + 1] !== hi || i32[at + 3] !== mode) return 0;
-    const rec = i32[at + 2];
-    return i32[(rec - 4) >> 2] > 0 ? rec : 0;
   }
 
   /** Enters generated code with a budget of which the first block takes `length`. */
@@ -270,22 +229,6 @@ export class Cpu implements Core {
     else this.#instrument.run(rec, budget - length, this.#horizon);
     this.#running = 0;
     this.#left();
-  }
-
-  /** Puts a block into the jump cache. */
-  #remember(rip: number, rec: number): void {
-    const { i32 } = this.s, user = i32[L.JC_BASE >> 2] === L.JUMP_CACHE ? 0 : 1;
-    const cache = this.mmu.tlb.jumpCaches[user];
-    cache.remember(rip | 0, Math.floor(rip / 0x1_0000_0000) | 0, rec, i32[L.MODE >> 2]);
-  }
-
-  /** Links a direct branch to its target when both are in one page: then its translation cannot change in between. */
-  #link(slot: number, rip: number, rec: number): void {
-    const { s } = this, from = slot - (slot & 4 ? REC.DISP + 4 : REC.DISP);
-    const lo = s.u32[(from + REC.RIP_LO) >> 2], hi = s.i32[(from + REC.RIP_HI) >> 2];
-    if (hi === Math.floor(rip / 0x1_0000_0000) && lo >>> 12 === (rip >>> 12 & 0xfffff)) {
-      s.i32[slot >> 2] = rec;
-    }
   }
 
   /** Deals with whatever generated code left for. */

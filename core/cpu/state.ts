@@ -16,6 +16,12 @@ export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } 
 /** General register numbers, in encoding order. */
 export const Gpr = { AX: 0, CX: 1, DX: 2, BX: 3, SP: 4, BP: 5, SI: 6, DI: 7 } as const;
 
+/** Names of the 64-bit general registers, in encoding order. */
+export const GPR_NAMES: readonly string[] = [
+  ...Object.keys(Gpr).map((name) => `r${name.toLowerCase()}`),
+  ...Array.from({ length: 8 }, (_, n) => `r${n + 8}`),
+];
+
 /**
  * Segment attributes word: bits 0-3 type, 4 S, 5-6 DPL, 7 P, 8 AVL, 9 L, 10 D/B, 11 G (the descriptor's second
  * word shifted, limit nibble taken out), plus bit 16: unusable (null selector in protected mode).

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Seg } from "../../core/cpu/state.ts";
+import { GPR_NAMES, Seg } from "../../core/cpu/state.ts";
 import * as L from "../../core/layout.ts";
 import type { RetrovisorMachine } from "../../core/machine.ts";
 import { PAGE_SIZE } from "../../core/mmu/physmem.ts";
@@ -13,25 +13,7 @@ export type Words = readonly number[];
 
 /** 64-bit registers by their place in the state. */
 const WIDE: readonly (readonly [string, number])[] = [
-  ...[
-    "rax",
-    "rcx",
-    "rdx",
-    "rbx",
-    "rsp",
-    "rbp",
-    "rsi",
-    "rdi",
-    "r8",
-    "r9",
-    "r10",
-    "r11",
-    "r12",
-    "r13",
-    "r14",
-    "r15",
-  ]
-    .map((name, n) => [name, L.GPR + n * 8] as const),
+  ...GPR_NAMES.map((name, n) => [name, L.GPR + n * 8] as const),
   ["rip", L.RIP],
   ["cr0", L.CR0],
   ["cr2", L.CR2],

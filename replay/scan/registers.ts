@@ -3,22 +3,14 @@
  *
  * @module
  */
-import { Gpr, Seg } from "../../core/cpu/state.ts";
+import { GPR_NAMES, Seg } from "../../core/cpu/state.ts";
 import * as L from "../../core/layout.ts";
 import type { RetrovisorMachine } from "../../core/machine.ts";
 import { finished, Rows, type ScanTable, type Width } from "./rows.ts";
 
 /** 64-bit registers by their place in the state. */
 const WIDE: readonly (readonly [string, number])[] = [
-  ["rax", L.GPR + Gpr.AX * 8],
-  ["rcx", L.GPR + Gpr.CX * 8],
-  ["rdx", L.GPR + Gpr.DX * 8],
-  ["rbx", L.GPR + Gpr.BX * 8],
-  ["rsp", L.GPR + Gpr.SP * 8],
-  ["rbp", L.GPR + Gpr.BP * 8],
-  ["rsi", L.GPR + Gpr.SI * 8],
-  ["rdi", L.GPR + Gpr.DI * 8],
-  ...Array.from({ length: 8 }, (_, n) => [`r${n + 8}`, L.GPR + (n + 8) * 8] as const),
+  ...GPR_NAMES.map((name, n) => [name, L.GPR + n * 8] as const),
   ["cr0", L.CR0],
   ["cr2", L.CR2],
   ["cr3", L.CR3],

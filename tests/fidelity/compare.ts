@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { GPR_NAMES } from "../../core/cpu/state.ts";
 import { disassemble } from "./disasm.ts";
 import { FX } from "./fpstate.ts";
 import type { GeneratedCase } from "./generate.ts";
@@ -43,17 +44,6 @@ const FLAGS_COMPARED = 0x24_4fd5;
 const USER_END = 0x7fff_ffff_f000n;
 /** Vectors with an error code. */
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
-const REGISTERS = [
-  "rax",
-  "rcx",
-  "rdx",
-  "rbx",
-  "rsp",
-  "rbp",
-  "rsi",
-  "rdi",
-  ...[8, 9, 10, 11, 12, 13, 14, 15].map((n) => `r${n}`),
-];
 const FLAG_NAMES: [number, string][] = [
   [1, "CF"],
   [4, "PF"],
@@ -139,7 +129,7 @@ export function differencesOf(c: GeneratedCase, host: TestResult, ours: TestResu
   if (host.vector !== ours.vector) return [endDifference(c, host, ours)];
   if (host.vector === DID_NOT_END) return out;
   const number = (what: Difference["what"], a: bigint | number, b: bigint | number, index = 0) => {
-    const name = what === "gpr" ? REGISTERS[index] : what;
+    const name = what === "gpr" ? GPR_NAMES[index] : what;
     const text = `${name}: host ${a.toString(16)}, ours ${b.toString(16)}`;
     if (a !== b) out.push({ what, index, host: BigInt(a), ours: BigInt(b), text });
   };
@@ -210,7 +200,7 @@ function describeFx(fx: Uint8Array): string[] {
 /** A case as text: code and the state that is not zero. */
 export function describeCase(test: TestCase): string[] {
   const lines = disassemble(test.code, test.mode, BigInt(firstRip(test)));
-  const registers = [...test.gpr].map((v, i) => v ? `${REGISTERS[i]}=${v.toString(16)}` : "").filter((s) =>
+  const registers = [...test.gpr].map((v, i) => v ? `${GPR_NAMES[i]}=${v.toString(16)}` : "").filter((s) =>
     s
   );
   lines.push(`${test.mode}-bit, flags ${flagNames(test.rflags)}, seed of memory ${test.seed}`);

@@ -41,11 +41,12 @@ export async function loadAssets(kind: "carried" | "served"): Promise<Assets> {
   if (/<\/script|<!--/i.test(script)) {
     throw new PageError("Cannot use the page's script: it would end its own element.");
   }
-  const [own, plots] = await Promise.all([
-    Deno.readTextFile(new URL("../ui/style.css", import.meta.url)),
+  const styles = await Promise.all([
     Deno.readTextFile(packageFile("uplot/dist/uPlot.min.css")),
+    Deno.readTextFile(new URL("../ui/theme.css", import.meta.url)),
+    Deno.readTextFile(new URL("../ui/style.css", import.meta.url)),
   ]);
-  return { script, style: `${plots}\n${own}` };
+  return { script, style: styles.join("\n") };
 }
 
 /** Path of a file of a package. */

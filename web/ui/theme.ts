@@ -32,9 +32,11 @@ export function seriesDash(rank: number): number[] {
   return DASHES[Math.min(rank, LOOKS - 1)];
 }
 
-/** A colour of the style sheet. */
+/** A colour of the style sheet, as a canvas takes it: of `light-dark(A, B)` the one that holds now. */
 export function color(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const text = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const both = /^light-dark\(([^,]+), *([^,)]+)\)$/.exec(text);
+  return both === null ? text : both[isDark() ? 2 : 1];
 }
 
 /** Calls back when the colours change. */

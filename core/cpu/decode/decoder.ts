@@ -10,6 +10,7 @@ import { OPF_MEM, OPF_REP, OPF_REPNE, REC } from "../insn.ts";
 import { Seg } from "../state.ts";
 import { SYS_OPS } from "../system/ops.ts";
 import type { Form } from "../form.ts";
+import { ENDS_BLOCK, LINKED } from "./block_ends.ts";
 import {
   type Context,
   effectiveOpsize,
@@ -50,24 +51,6 @@ export const Decoded = {
 } as const;
 
 const OP_X87 = SYS_OPS.indexOf("x87"), OP_SSE_FP = SYS_OPS.indexOf("sse_fp");
-
-/** Instructions that end a block. */
-const ENDS_BLOCK = new Set([
-  "sys",
-  "jmp",
-  "jcc",
-  "loop",
-  "jcxz",
-  "call",
-  "call_ind",
-  "jmp_ind",
-  "ret",
-  "iret",
-  "int_n",
-  "syscall",
-  "sysret",
-]);
-const LINKED = new Set(["jmp", "jcc", "loop", "jcxz", "call"]);
 
 const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3], INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];
 
@@ -257,7 +240,7 @@ export class Decoder {
     if (entry.bits & EntryFlag.REP) c.rep = this.#repPrefix === 0xf3 ? 1 : this.#repPrefix === 0xf2 ? 2 : 0;
     for (const o of entry.immediates) this.#immediate(o);
     this.entry = entry;
-    this.#segmentKind(mode, entry);
+    this.#segmentKind(mode);
     this.endsBlock = ENDS_BLOCK.has(this.name) || c.rep !== 0;
   }
 
@@ -297,14 +280,13 @@ export class Decoder {
     c.stack = c.code64 ? "L" : (mode & (MODE_FLAT | MODE_STACK32)) === (MODE_FLAT | MODE_STACK32) ? "F" : "G";
   }
 
-  #segmentKind(mode: number, entry: Entry): void {
+  #segmentKind(mode: number): void {
     const c = this.context, seg = this.#seg;
     if (c.code64) c.addr = c.asize === 64 && seg < Seg.FS ? "L" : "G";
     else {
       const flat = (mode & MODE_FLAT) !== 0 && (mode & 3) === 1;
       c.addr = flat && c.asize === 32 && seg !== Seg.CS && seg < Seg.FS ? "F" : "G";
     }
-    void entry;
   }
 
   #memory(): void {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { BRANCHES, COMPUTED, LEAVES } from "../decode/block_ends.ts";
 import type { Form } from "../form.ts";
 import { REC, REC_SIZE } from "../insn.ts";
 import { LINK_NEXT, LINK_TAKEN } from "../semantics/control.ts";
@@ -59,25 +60,6 @@ interface Target {
 
 /** Slot of a successor that control comes to other than by a branch of this block's own compiled code. */
 const LATER = -1;
-/** Branches that end a block and whose targets may be inside the region. */
-const BRANCHES = new Set(["jmp", "jcc"]);
-/** Branches to computed addresses. */
-const COMPUTED = new Set(["call_ind", "jmp_ind"]);
-/** Block ends without a closing record. */
-const ENDS = new Set([
-  "sys",
-  "loop",
-  "jcxz",
-  "call",
-  "call_ind",
-  "jmp_ind",
-  "ret",
-  "iret",
-  "int_n",
-  "syscall",
-  "sysret",
-]);
-
 /**
  * Collects a region in layout order (reverse postorder, so that loop headers precede their bodies).
  * @returns no blocks when the hot one cannot be compiled
@@ -168,7 +150,7 @@ function describe(src: BlockSource, rec: number): RegionBlock | null {
   }
   if (!BRANCHES.has(forms[0].name) && !compilable(forms[0], src.code64)) return null;
   const last = forms[count - 1];
-  const closes = !BRANCHES.has(last.name) && !ENDS.has(last.name);
+  const closes = !BRANCHES.has(last.name) && !LEAVES.has(last.name);
   return { rec, count, forms, handlers, edges: [], closes, position: 0, resumed: false };
 }
 
