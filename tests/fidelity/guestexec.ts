@@ -7,12 +7,12 @@
  */
 import { Cpu, Stopped } from "../../core/cpu/cpu.ts";
 import { parseCpuidSpec } from "../../core/cpu/cpuid.ts";
-import type { CpuHooks } from "../../core/cpu/hooks.ts";
 import { Attr, Cr0, Cr4, Efer, Seg } from "../../core/cpu/state.ts";
 import * as L from "../../core/layout.ts";
 import { PhysMem } from "../../core/mmu/physmem.ts";
 import { FX } from "./fpstate.ts";
 import type { Engine } from "./hostdiff.ts";
+import { noWorld, Unimplemented } from "./no_world.ts";
 import {
   CODE,
   CODE_SIZE,
@@ -53,33 +53,6 @@ const LIMIT = 20_000;
 /** CPUID policy of the processor under test: everything the groups cover. */
 const POLICY = "default,+movbe";
 
-/** Thrown when a case reaches an instruction that is not built. */
-export class Unimplemented extends Error {
-  override name = "Unimplemented";
-}
-
-const nothing: CpuHooks = {
-  interruptBlocked: () => {},
-  portIn: () => 0xff,
-  portOut() {},
-  mmioRead: () => 0xff,
-  mmioWrite() {},
-  cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
-  msrRead: () => false,
-  msrWrite: () => false,
-  vmmcall: () => false,
-  hlt() {},
-  tsc: () => 0,
-  intercept() {},
-  exception() {},
-  interruptAck: () => -1,
-  readTpr: () => 0,
-  writeTpr() {},
-  unimplemented(what) {
-    throw new Unimplemented(what);
-  },
-};
-
 /** Our processor in Linux user mode's clothes. */
 export class GuestExec implements Engine {
   readonly #mem = new PhysMem(MEMORY + 0x1000);
@@ -98,7 +71,7 @@ export class GuestExec implements Engine {
    */
   constructor(policy = POLICY, jitThreshold = 0) {
     this.#mem.map(0, MEMORY);
-    this.#cpu = new Cpu(this.#mem, nothing, parseCpuidSpec(policy), this.#counter, jitThreshold);
+    this.#cpu = new Cpu(this.#mem, noWorld, parseCpuidSpec(policy), this.#counter, jitThreshold);
     this.#pageTables();
     this.#descriptors();
   }

@@ -11,6 +11,7 @@ import { hostMain } from "./host_main.ts";
 import { lockstepMain } from "./lockstep.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
 import { sideBySideMain } from "./side_by_side.ts";
+import { testfloatMain } from "./testfloat/main.ts";
 import { xtfMain } from "./xtf.ts";
 
 const HELP = `Prove the processor and the machine against things not written here.
@@ -49,6 +50,9 @@ Usage: deno task fidelity MODE [OPTION]...
     --only TEXT       only guests whose name contains TEXT
     --write           write docs/fidelity-qemu.md
 
+  --testfloat FOLDER  SSE and x87 arithmetic against vectors of Berkeley TestFloat's testfloat_gen, built elsewhere (nasm)
+    --level N         1 or 2 (default: 1), --seed S, --only TEXT, --show N
+
   --kut FOLDER        images of kvm-unit-tests (*.flat), built elsewhere: checks passed and failed
     --only TEXT, --cpuid POLICY
 `;
@@ -58,7 +62,7 @@ export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
     boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep"],
     string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut"].concat(
-      ["cpuid", "states", "most", "slice", "_"],
+      ["cpuid", "states", "most", "slice", "testfloat", "level", "_"],
     ),
     default: { seed: "1", groups: "int,invalid", show: "10", states: "1000" },
   });
@@ -92,6 +96,16 @@ export async function main(args: string[]): Promise<number> {
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "", options.write);
   if (options.qemu) return await sideBySideMain(options.only ?? "", options.write);
+  if (options.testfloat) {
+    const { testfloat: folder, level = "1", seed, only = "", show } = options;
+    return await testfloatMain({
+      folder,
+      level: Number(level),
+      seed: Number(seed),
+      only,
+      show: Number(show),
+    });
+  }
   if (options.kut) return kutMain(options.kut, options.only ?? "", options.cpuid ?? DEFAULT_CONFIG.cpuid);
   if (options.seconds !== undefined) return await campaignMain(Number(options.seconds), Number(options.seed));
   console.error(HELP);
