@@ -6,6 +6,7 @@
 import { disassembled } from "../analysis/replay/encode.ts";
 import { grouped, harmless } from "../analysis/text.ts";
 import { compareExecutions, describeInput, type ExecutionDifference } from "../replay/diff/executions.ts";
+import { type Finding, placeOf } from "../replay/diff/find.ts";
 import type { RowDifference } from "../replay/diff/tables.ts";
 import type { ScanTable } from "../replay/scan/rows.ts";
 import type { Bundle } from "../traces/bundle.ts";
@@ -113,31 +114,22 @@ function findingLines(d: ExecutionDifference): string[] {
   const cause = [...f.cause].slice(0, SHOWN_MAX).map(([gpa, bits]) => `${hex(gpa)} (bits ${hex(bits)})`);
   const more = f.cause.size > SHOWN_MAX ? `, and ${f.cause.size - SHOWN_MAX} more` : "";
   out.push(
-    `Memory that differs at icount ${grouped(f.start)}: ${
-      cause.length === 0 ? "none" : cause.join(", ") + more
-    }.`,
+    cause.length === 0
+      ? `No memory differs at icount ${grouped(f.start)}.`
+      : `Memory differs from icount ${grouped(f.start)} on: ${cause.join(", ")}${more}.`,
   );
-  if (f.met !== null) out.push(`First instruction that meets a difference: icount ${grouped(f.met)}.`);
+  if (f.met !== null && f.met !== f.effect?.icount) {
+    out.push(`First instruction that reads or executes it: icount ${grouped(f.met)}.`);
+  }
   if (f.effect === null) {
-    out.push(
-      f.converged !== null
-        ? `No instruction differs: both are in one state again from icount ${
-          grouped(f.converged)
-        } at the latest.`
-        : `No instruction differs up to icount ${grouped(f.end)}, where the comparison ends.`,
-    );
+    out.push(...withoutEffect(f), ...around(d, placeOf(f)));
     return out;
   }
-  out.push(`First differing instruction: icount ${grouped(f.effect.icount)}`);
-  if (d.around !== null) {
-    const a = lines(d.around.a), b = lines(d.around.b);
-    const same = JSON.stringify(a) === JSON.stringify(b);
-    out.push(
-      ...shown(same ? "both" : "a", a, f.effect.icount),
-      ...(same ? [] : shown("b", b, f.effect.icount)),
-    );
+  const { icount, inFront } = f.effect;
+  out.push(`First differing instruction: icount ${grouped(icount)}`, ...around(d, icount));
+  if (f.effect.registers.length > 0) {
+    out.push(`Registers ${inFront ? "in front of it, changed by the input" : "behind it"}:`);
   }
-  if (f.effect.registers.length > 0) out.push("Registers behind it:");
   const rows = f.effect.registers.slice(0, SHOWN_MAX);
   const width = (pick: (r: typeof rows[0]) => string) => Math.max(0, ...rows.map((r) => pick(r).length));
   const [n, w] = [width((r) => r.name), width((r) => r.a)];
@@ -149,6 +141,29 @@ function findingLines(d: ExecutionDifference): string[] {
   );
   if (f.effect.memory.length > SHOWN_MAX) out.push(`  and ${f.effect.memory.length - SHOWN_MAX} bytes more`);
   return out;
+}
+
+/** What became of a difference that no instruction turned into another one. */
+function withoutEffect(f: Finding): string[] {
+  const read = f.met === null
+    ? "No instruction reads or executes it"
+    : "It changes nothing that is read elsewhere";
+  if (f.converged === null) return [`${read} up to icount ${grouped(f.end)}, where the comparison ends.`];
+  const again = `both are in one state again from icount ${grouped(f.converged)} on`;
+  return [
+    f.converged === f.start
+      ? `Nothing differs: ${again}.`
+      : `${read}: what executes at icount ${grouped(f.converged - 1)} writes over it, and ${again}.`,
+  ];
+}
+
+/** Instructions around one, of both where they are not the same. */
+function around(d: ExecutionDifference, at: number | null): string[] {
+  if (d.around === null || at === null) return [];
+  const a = lines(d.around.a), b = lines(d.around.b);
+  return JSON.stringify(a) === JSON.stringify(b)
+    ? shown("both", a, at)
+    : [...shown("a", a, at), ...shown("b", b, at)];
 }
 
 function shown(side: string, rows: ReturnType<typeof lines>, at: number): string[] {

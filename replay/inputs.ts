@@ -19,7 +19,7 @@ export interface Pushed {
 }
 
 /** Kinds that the machine asks for; all others come to it of their own accord. */
-const ASKED: ReadonlySet<InputKind> = new Set<InputKind>(["rtc", "entropy"]);
+export const ASKED: ReadonlySet<string> = new Set<InputKind>(["rtc", "entropy"]);
 
 /** An input the replayed machine asked for is not the recorded one. Becomes a `Divergence` in the replayer. */
 export class InputMismatch extends Error {

@@ -9,8 +9,8 @@ import { hex } from "../../traces/hex.ts";
 import { type Checkpoint, listCheckpoints } from "../checkpoint_reader.ts";
 import { endOf, Scanner, usable } from "../scan/scan.ts";
 import type { ScanTable } from "../scan/rows.ts";
-import { Finder, type Finding } from "./find.ts";
-import { firstDifference, type RowDifference } from "./tables.ts";
+import { Finder, type Finding, placeOf } from "./find.ts";
+import { firstDifference, inputsAlikeFrom, type RowDifference } from "./tables.ts";
 
 /** What two executions have to do with each other. */
 export interface ExecutionDifference {
@@ -27,11 +27,11 @@ export interface ExecutionDifference {
   firstDifferentCheckpoint: number | null;
   /** What the search for an instruction found; null: there was none to do. */
   finding: Finding | null;
-  /** Instructions around the first different one: table `instructions` of each. */
+  /** Instructions around the place of the finding (`placeOf`): table `instructions` of each. */
   around: { a: ScanTable; b: ScanTable } | null;
 }
 
-/** Instructions shown in front of the first different one, and behind. */
+/** Instructions shown in front of the place of a finding, and behind. */
 const BEFORE = 5, BEHIND = 4;
 
 /**
@@ -63,11 +63,14 @@ export async function compareExecutions(
   if (unlike.length > 0 || (same && endOf(a) === endOf(b))) return out;
   const before = lastEqual(a, b, Math.min(input?.icount ?? Infinity, exit?.icount ?? Infinity));
   const end = Math.min(endOf(a), endOf(b)), sides = [new Scanner(a), new Scanner(b)] as const;
-  const finder = new Finder(...sides, end);
+  const alikeFrom = input === null ? 0 : inputsAlikeFrom(a, b, input.row);
+  const finder = new Finder(...sides, end, alikeFrom);
   finder.onProgress = (icount) => onProgress(icount, end);
-  out.finding = await finder.find(Math.min(input?.icount ?? before, end), before);
-  const at = out.finding.effect?.icount;
-  if (at !== undefined) {
+  // A difference in front of the inputs' has another reason.
+  const late = input === null || (exit !== null && exit.icount < input.icount);
+  out.finding = await finder.find(Math.min(late ? before : input.icount, end));
+  const at = placeOf(out.finding);
+  if (at !== null) {
     const look = (s: Scanner) => {
       const from = Math.max(0, at - BEFORE), to = at + BEHIND;
       const start = Math.max(

@@ -103,6 +103,8 @@ export interface Effect {
   icount: number;
   /** Registers that differ behind it. */
   registers: RegisterDifference[];
+  /** They differ in front of it: an input changed them, or brought an interrupt. */
+  inFront: boolean;
   /** Bytes of memory that differ behind it, by more than the cause. */
   memory: { gpa: number; a: number; b: number }[];
 }
@@ -117,10 +119,15 @@ export interface Finding {
   met: number | null;
   /** Null: no instruction differs. */
   effect: Effect | null;
-  /** icount from which on both are in one state again; null: they are not. */
+  /** icount from which on both are in one state again; null: they are not. What is executed right before it made them so. */
   converged: number | null;
   /** icount to which both were compared. */
   end: number;
+}
+
+/** icount of the instruction that says most about a finding; null: there is none. */
+export function placeOf({ start, effect, met, converged }: Finding): number | null {
+  return effect?.icount ?? met ?? (converged !== null && converged > start ? converged - 1 : null);
 }
 
 /** Compares two executions from a place on. */
@@ -132,30 +139,21 @@ export class Finder {
   /** Told how far the comparison is. */
   onProgress: (icount: number) => void = () => {};
 
-  constructor(a: Scanner, b: Scanner, readonly end: number) {
+  /** @param alikeFrom icount from which on both get the same inputs: one state is one future only there */
+  constructor(a: Scanner, b: Scanner, readonly end: number, readonly alikeFrom: number = 0) {
     this.#a = new Side(a);
     this.#b = new Side(b);
   }
 
-  /**
-   * @param start where both have taken the inputs that are different  @param before a place where there was no difference,
-   * used when the processors differ at the start already
-   */
-  async find(start: number, before: number): Promise<Finding> {
-    let from = start;
-    for (;;) {
-      this.#a.seek(from);
-      this.#b.seek(from);
-      if (
-        from === before || differingRegisters(this.#a.scanner.machine, this.#b.scanner.machine).length === 0
-      ) break;
-      from = before;
-    }
+  /** @param start where both have taken the inputs that are different, or a place where nothing was */
+  async find(start: number): Promise<Finding> {
+    this.#a.seek(start);
+    this.#b.seek(start);
     for (const [gpa, bits] of this.#memory()) this.#cause.set(gpa, bits);
     this.#a.digest.attach();
     this.#b.digest.attach();
     try {
-      return await this.#search(from);
+      return await this.#search(start);
     } finally {
       this.#a.digest.detach();
       this.#b.digest.detach();
@@ -178,7 +176,10 @@ export class Finder {
       ...rest,
     });
     const registers = differingRegisters(a.scanner.machine, b.scanner.machine);
-    if (registers.length > 0) return found({ effect: { icount: start, registers, memory: [] } });
+    if (registers.length > 0) {
+      return found({ effect: { icount: start, registers, memory: [], inFront: true } });
+    }
+    if (this.#settled()) return found({ converged: start });
     let length = RUN_MIN;
     while (a.icount < this.end) {
       const n = a.icount, places = [a.capture(), b.capture()] as const;
@@ -188,7 +189,7 @@ export class Finder {
         differingRegisters(a.scanner.machine, b.scanner.machine).length === 0;
       if (alike) {
         if (a.scanner.machine.outcome !== null || a.icount === n) break;
-        if (this.#equal()) return found({ converged: a.icount });
+        if (this.#settled()) return found({ converged: this.#convergence(places, n, a.icount) });
         length = Math.min(RUN_MAX, length * 2);
         this.onProgress(a.icount);
         await eventLoopTurn();
@@ -208,7 +209,30 @@ export class Finder {
     return found({});
   }
 
-  /** True when nothing differs any more, in memory or in devices. */
+  /** True when nothing differs any more, and nothing will. */
+  #settled(): boolean {
+    return this.#a.icount >= this.alikeFrom && this.#equal();
+  }
+
+  /** The first icount of a run from which on nothing differs. @param places both at `from`, where something does */
+  #convergence(places: readonly [Place, Place], from: number, to: number): number {
+    const sides = [this.#a, this.#b];
+    while (to - from > 1) {
+      const middle = from + Math.floor((to - from) / 2);
+      sides.forEach((side, i) => {
+        side.restore(places[i]);
+        side.run(middle);
+      });
+      if (this.#settled()) to = middle;
+      else {
+        places = [this.#a.capture(), this.#b.capture()];
+        from = middle;
+      }
+    }
+    return to;
+  }
+
+  /** True when nothing differs, in memory or in devices. */
   #equal(): boolean {
     const a = this.#a.scanner.machine, b = this.#b.scanner.machine;
     const left: MemoryDifference = new Map();
@@ -231,7 +255,7 @@ export class Finder {
     if (registers.length > 0 || !within(now, this.#cause) || a.icount !== b.icount) {
       const memory = [...now].filter(([gpa, bits]) => bits & ~(this.#cause.get(gpa) ?? 0))
         .map(([gpa]) => ({ gpa, a: a.mem.read8(gpa), b: b.mem.read8(gpa) }));
-      return { icount: n, registers, memory };
+      return { icount: n, registers, memory, inFront: false };
     }
     // Inputs that came behind the instruction add to the cause.
     for (const gpa of outside) differs(a, b, gpa, this.#cause);

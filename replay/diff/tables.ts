@@ -6,6 +6,7 @@
 import type { Batch } from "../../traces/batch.ts";
 import type { Bundle } from "../../traces/bundle.ts";
 import { RowCursor } from "../../traces/cursor.ts";
+import { ASKED } from "../inputs.ts";
 
 /** The first row of a table that is not the same in both. */
 export interface RowDifference {
@@ -47,6 +48,36 @@ export function firstDifference(a: Bundle, b: Bundle, table: string): RowDiffere
   }
 }
 
+/**
+ * icount at which the last different input has been taken.
+ * @param first row of the first different one  @throws TraceError
+ */
+export function inputsAlikeFrom(a: Bundle, b: Bundle, first: number): number {
+  const files = [a.table("inputs"), b.table("inputs")], least = Math.min(...files.map((f) => f.rows));
+  // What the machine asks for is answered while an instruction executes; all else comes in front of one.
+  const taken = ({ batch, row }: RowCursor): number => {
+    if (batch === null) return 0;
+    const kind = batch.showAt(batch.spec.columns.findIndex((c) => c.name === "kind"), row);
+    return batch.number("icount", row) + (ASKED.has(kind) ? 1 : 0);
+  };
+  let last = 0;
+  // Aligned at their ends: one row more there is no difference of all that follow.
+  const [one, two] = files.map((file) => {
+    const cursor = new RowCursor(file), more = file.rows - least;
+    cursor.seek(first + Math.max(0, more - 1));
+    if (more > 0) {
+      last = taken(cursor);
+      cursor.advance();
+    }
+    return cursor;
+  });
+  for (; one.batch !== null && two.batch !== null; one.advance(), two.advance()) {
+    if (differingColumn(one.batch, one.row, two.batch, two.row, "seq") === null) continue;
+    last = Math.max(last, taken(one), taken(two));
+  }
+  return last;
+}
+
 /** True when two batches hold the same bytes: most do, and rows need not be looked at. */
 function sameBatch(x: Batch, y: Batch): boolean {
   if (x.rows !== y.rows) return false;
@@ -64,8 +95,8 @@ function sameBatch(x: Batch, y: Batch): boolean {
   });
 }
 
-function differingColumn(x: Batch, i: number, y: Batch, j: number): string | null {
-  const at = x.spec.columns.findIndex((_, n) => x.showAt(n, i) !== y.showAt(n, j));
+function differingColumn(x: Batch, i: number, y: Batch, j: number, but = ""): string | null {
+  const at = x.spec.columns.findIndex((c, n) => c.name !== but && x.showAt(n, i) !== y.showAt(n, j));
   return at < 0 ? null : x.spec.columns[at].name;
 }
 
