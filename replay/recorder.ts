@@ -24,7 +24,7 @@ export interface RecorderOptions {
    * checkpoints come to take as much room as the rest of the recording; never chosen by the host's speed.
    */
   checkpointInterval?: number;
-  /** Instructions after which what was recorded is written out at the latest. */
+  /** Instructions after which what was recorded is written out; what a host that dies takes with it. */
   commitInterval?: number;
 }
 
@@ -47,7 +47,8 @@ const GROW = 22, GROW_CHEAP = 24, CHEAP_PAGES = 128;
 const QUIET_MIN = 8 * EPOCH, QUIET_MAX = 16 * EPOCH, QUIET_PER_PAGE = 1 << 19, QUIET_PER_EXIT = 1 << 18;
 /** Pages whose hashing costs about what storing one does; bytes of an exit and what comes with it. */
 const HASHED_PER_STORED = 16, EXIT_BYTES = 110;
-const COMMIT_INTERVAL = 512e6;
+/** Default of `commitInterval`; where nothing was recorded since, the next commit may be this many intervals away. */
+const COMMIT_INTERVAL = 16e6, COMMIT_SKIPS = 32;
 
 /** Records one machine into one bundle. Attach it as `machine.observer`; `start`, `tick` and `finish` drive it. */
 export class Recorder implements Observer {
@@ -68,6 +69,8 @@ export class Recorder implements Observer {
   #lastIcount = 0;
   #nextCheckpoint = Infinity;
   #nextCommit = Infinity;
+  /** icount at which a commit is made even if nothing was recorded. */
+  #latestCommit = Infinity;
 
   constructor(
     readonly bundle: BundleWriter,
@@ -100,15 +103,18 @@ export class Recorder implements Observer {
   }
 
   /**
-   * To be called between runs.
+   * To be called between runs. Batches end where the instruction count says, never where the host's clock does: two
+   * recordings of one run are the same bytes.
    * @param atLimit the machine stopped because its limit was reached
-   * @param commitNow write out what waits in any case
    */
-  tick(atLimit: boolean, commitNow: boolean): void {
+  tick(atLimit: boolean): void {
     this.#guard(() => {
-      const due = atLimit && this.machine.icount >= this.#nextCheckpoint;
+      const { icount } = this.machine, due = atLimit && icount >= this.#nextCheckpoint;
       // Also before a checkpoint: should its pages not fit on the disk, the events before it are kept.
-      if (due || commitNow || this.machine.icount >= this.#nextCommit) this.#commit();
+      if (due || icount >= this.#nextCommit) {
+        if (due || this.bundle.waiting || icount >= this.#latestCommit) this.#commit();
+        else this.#nextCommit = icount + this.#commitInterval;
+      }
       if (due) {
         this.#checkpoints.write();
         this.#hashedPages += this.#checkpoints.hashedPages;
@@ -116,6 +122,11 @@ export class Recorder implements Observer {
         this.#commit();
       }
     });
+  }
+
+  /** Writes out what waits now; to be called between runs. */
+  commit(): void {
+    this.#guard(() => this.#commit());
   }
 
   /** Writes what the guest's addresses are called; to be called once, before `finish`. */
@@ -177,9 +188,15 @@ export class Recorder implements Observer {
     return quiet ? Math.min(QUIET_MAX, Math.max(QUIET_MIN, pages)) : 0;
   }
 
+  get #commitInterval(): number {
+    return this.options.commitInterval ?? COMMIT_INTERVAL;
+  }
+
   #commit(): void {
-    this.bundle.commit(this.machine.icount);
-    this.#nextCommit = this.machine.icount + (this.options.commitInterval ?? COMMIT_INTERVAL);
+    const { icount } = this.machine;
+    this.bundle.commit(icount);
+    this.#nextCommit = icount + this.#commitInterval;
+    this.#latestCommit = icount + this.#commitInterval * COMMIT_SKIPS;
   }
 
   /** Runs something that writes; a full disk ends the recording and not the run. */

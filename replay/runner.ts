@@ -48,11 +48,6 @@ export interface RunOptions extends RecorderOptions, BundleOptions {
   onMachine?: (m: Machine) => void;
   /** Asked before each stretch of the run. */
   gate?: RunGate;
-  /**
-   * Host milliseconds after which what was recorded is written out, so that little is lost when the host dies. Where a table's
-   * batches end depends on it, and nothing else; default 1000.
-   */
-  commitMs?: number;
 }
 
 /** How a run went. */
@@ -75,10 +70,10 @@ export interface RunResult {
   hostMs: number;
 }
 
-/** Default of `commitMs`, and longest wait for input at once. */
-const COMMIT_MS = 1000, WAIT_MS = 200;
-/** The same while the guest waits; longest wait at once when time passes as the host's does. */
-const IDLE_COMMIT_MS = 100, REAL_TIME_WAIT_MS = 4;
+/** Longest wait for input at once, in host milliseconds; the same when time passes as the host's does. */
+const WAIT_MS = 200, REAL_TIME_WAIT_MS = 4;
+/** Host milliseconds after which a guest that waits for its host has what was recorded written out. */
+const IDLE_COMMIT_MS = 100;
 
 /**
  * Runs a guest and records it.
@@ -159,12 +154,17 @@ async function drive(m: Machine, inputs: Inputs, o: RunOptions, recorder: Record
     const nearest = Math.min(most, recorder?.nextStop ?? Infinity, o.gate?.limit ?? Infinity);
     const why = m.runUntil(pacer.limit(m.icount, nearest));
     o.gate?.ran();
-    const now = performance.now(),
-      commit = now - committed > (why === "waiting" ? IDLE_COMMIT_MS : o.commitMs ?? COMMIT_MS);
-    if (commit) committed = now;
-    recorder?.tick(why === "limit", commit);
+    recorder?.tick(why === "limit");
     if (why === "ended") break;
-    if (why === "waiting" && !await inputs.wait(realTime ? REAL_TIME_WAIT_MS : WAIT_MS)) {
+    const stopped = performance.now();
+    const more = why !== "waiting" || await inputs.wait(realTime ? REAL_TIME_WAIT_MS : WAIT_MS);
+    const now = performance.now(), idle = realTime && why === "waiting" || now - stopped > IDLE_COMMIT_MS;
+    // Only who waits for the host, whose inputs no other run has at the same time, lets the host's clock end batches.
+    if (idle && now - committed > IDLE_COMMIT_MS) {
+      recorder?.commit();
+      committed = now;
+    }
+    if (!more) {
       if (realTime) {
         // Nobody is left who could notice how fast time passes.
         realTime = false;

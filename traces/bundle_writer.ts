@@ -90,12 +90,17 @@ export class BundleWriter {
     return t;
   }
 
+  /** True when there are rows that no batch has yet. */
+  get waiting(): boolean {
+    return this.#tables.values().some((t) => t.row !== 0);
+  }
+
   /**
    * Writes all rows that wait and says that every table is complete up to `icount`: a recording cut later opens up to
    * here. @throws StorageError
    */
   commit(icount: number): void {
-    if (icount === this.#committed && [...this.#tables.values()].every((t) => t.row === 0)) return;
+    if (icount === this.#committed && !this.waiting) return;
     this.#committed = icount;
     for (const t of this.#tables.values()) {
       t.icount = icount;

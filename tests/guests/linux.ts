@@ -126,7 +126,9 @@ export async function withBoot(
   options: BootOptions,
   look: (args: string[]) => Promise<void>,
 ): Promise<void> {
-  const ramdisk = await Deno.makeTempFile({ prefix: "retrovisor-initramfs-", suffix: ".cpio" });
+  // The file's name is in the recording: two of the same boot are to be the same bytes.
+  const folder = await Deno.makeTempDir({ prefix: "retrovisor-initramfs-" }),
+    ramdisk = `${folder}/initramfs.cpio`;
   try {
     assert(await writeInitramfs(ramdisk, boot.arch, options), "guests have not been fetched");
     const console = boot.machine === "xen" ? "hvc0" : "ttyS0";
@@ -142,7 +144,7 @@ export async function withBoot(
       options.instructions ?? "8000M",
     ]);
   } finally {
-    await Deno.remove(ramdisk);
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
