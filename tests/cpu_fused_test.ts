@@ -7,10 +7,18 @@ import { spellings, wordOf } from "../core/cpu/fuse.ts";
 import { REC } from "../core/cpu/insn.ts";
 import { compareResults, describeCase } from "./fidelity/compare.ts";
 import { GuestExec } from "./fidelity/guestexec.ts";
-import { sequenceCase } from "./fused_programs.ts";
+import { DID_NOT_END, type TestCase } from "./fidelity/protocol.ts";
+import { loopCase, sequenceCase } from "./fused_programs.ts";
 
 const SEED = 4711, RUNS = 4;
 const lines = SEQUENCES.trim().split("\n").flatMap(spellings);
+
+type Made = Parameters<typeof compareResults>[0];
+
+function describeLoop(index: number, words: readonly string[], test: TestCase): () => string {
+  return () =>
+    `case ${index} of seed ${SEED}: a loop of ${words.join(" ")}\n${describeCase(test).join("\n")}`;
+}
 
 /** Modes (64-bit or not) in which every word of a sequence names a form. */
 function modesOf(words: readonly string[], known: readonly ReadonlySet<string | null>[]): boolean[] {
@@ -38,7 +46,7 @@ Deno.test("instructions executed by one handler do what they do one by one, faul
         const expected = alone.run(test), actual = together.run(test);
         const made = { test, undefinedFlags: 0, transcendental: false, mmx: false };
         const differences = compareResults(
-          made as Parameters<typeof compareResults>[0],
+          made as Made,
           expected,
           actual,
           null,
@@ -56,4 +64,37 @@ Deno.test("instructions executed by one handler do what they do one by one, faul
   }
   assert(faults > index / 50 && faults < index / 2, `${faults} faults in ${index} runs`);
   assertEquals(fused, modes, "every sequence has a handler of its own");
+});
+
+Deno.test("loops executed by one handler do what their instructions do one by one, wherever they are interrupted", () => {
+  const alone = new GuestExec(), whole = new GuestExec(), sliced = new GuestExec();
+  alone.slice = 1;
+  sliced.slice = 7;
+  for (const exec of [alone, whole, sliced]) exec.limit = 300;
+  const tally = { runs: 0, loops: 0, rounds: 0, faults: 0, endless: 0 };
+  for (const words of lines.filter((w) => w.at(-1)!.startsWith("jcc"))) {
+    for (const long of modesOf(words, known)) {
+      for (let n = 0; n < RUNS * 2; n++) {
+        const index = tally.runs++, test = loopCase(SEED, index, words, long);
+        const expected = alone.run(test), say = describeLoop(index, words, test);
+        const made = { test, undefinedFlags: 0, transcendental: false, mmx: false };
+        for (const exec of [whole, sliced]) {
+          const actual = exec.run(test);
+          const differences = compareResults(made as Made, expected, actual, null);
+          assertEquals(differences, [], say());
+          assertEquals(exec.instructions, alone.instructions, say());
+        }
+        if (whole.firstHandler(REC.HANDLER) !== whole.firstHandler(REC.FORM)) tally.loops++;
+        tally.rounds += Math.floor(alone.instructions / words.length);
+        if (expected.vector === DID_NOT_END) tally.endless++;
+        else if (expected.vector !== 3) tally.faults++;
+      }
+    }
+  }
+  const said = JSON.stringify(tally);
+  assert(tally.faults > tally.runs / 50 && tally.faults < tally.runs / 2, said);
+  assert(
+    tally.endless < tally.runs / 2 && tally.rounds > tally.runs * 5 && tally.loops > tally.runs / 2,
+    said,
+  );
 });

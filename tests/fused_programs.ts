@@ -62,29 +62,34 @@ const SP = 4, POINTERS = [6, 7];
 /** Writes instructions of one mode. */
 class Encoder {
   readonly bytes: number[] = [];
-  constructor(readonly r: Random, readonly long: boolean) {}
+  /** @param gentle immediates are small, mostly: pointers and counters go far before a loop ends */
+  constructor(readonly r: Random, readonly long: boolean, readonly gentle = false) {}
 
-  /** A register: mostly not one that holds a pointer, seldom the stack pointer. */
-  #register(): number {
-    const { r } = this, n = r.chance(0.1) ? r.below(8) : r.pick([0, 1, 2, 3, 5]);
+  /** A register: mostly not one that holds a pointer, seldom the stack pointer; in a loop, `moved` pointers. */
+  #register(moved = false): number {
+    const { r } = this;
+    if (moved && this.gentle && r.chance(0.7)) return POINTERS[0];
+    const n = r.chance(0.1) ? r.below(8) : r.pick([0, 1, 2, 3, 5]);
     return this.long && r.chance(0.3) ? n | 8 : n;
   }
   /** ModRM, SIB and displacement of memory around a pointer; now and then of anything. */
   #memory(): { rm: number[]; index: number; base: number } {
-    const { r } = this, base = r.chance(0.9) ? r.pick(POINTERS) : r.pick([0, 1, 2, 3, 6, 7]);
+    const { r } = this, pointer = this.gentle && r.chance(0.6) ? POINTERS[0] : r.pick(POINTERS);
+    const base = r.chance(0.9) ? pointer : r.pick([0, 1, 2, 3, 6, 7]);
     const disp = r.below(200) - 100 & 0xff;
     if (r.chance(0.8)) return { rm: [0x40 | base, disp], index: 0, base };
     const index = r.pick([0, 1, 2, 3]);
     return { rm: [0x44, r.below(4) << 6 | index << 3 | base, disp], index, base };
   }
   #immediate(size: number): number[] {
-    const v = interesting(this.r);
+    const { r } = this, small = this.gentle && r.chance(0.8);
+    const v = small ? BigInt.asUintN(64, BigInt(r.below(40) - 8)) : interesting(r);
     return Array.from({ length: size / 8 }, (_, i) => Number(v >> BigInt(i * 8) & 0xffn));
   }
 
   /** Prefixes, opcode, ModRM with the operands `e` or `m` in rm. `reg` is a register, or the opcode's extension. */
-  #put(size: number, opcode: number[], reg: number, rm: "e" | "m", byteRegs: boolean): void {
-    const memory = rm === "m" ? this.#memory() : null, e = rm === "e" ? this.#register() : 0;
+  #put(size: number, opcode: number[], reg: number, rm: "e" | "m", byteRegs: boolean, moved = false): void {
+    const memory = rm === "m" ? this.#memory() : null, e = rm === "e" ? this.#register(moved) : 0;
     const rex = (size === 64 ? 8 : 0) | (reg >> 3 & 1) << 2 | (memory === null ? e >> 3 & 1 : 0);
     if (size === 16) this.bytes.push(0x66);
     if (rex !== 0 || this.long && byteRegs && this.r.chance(0.3)) this.bytes.push(0x40 | rex);
@@ -127,7 +132,7 @@ class Encoder {
     } else if (SHIFTS.includes(name)) this.#shift(SHIFTS.indexOf(name), w.operands[1], size, wide, rm);
     else if (UNARY[name]) {
       const short = !this.long && size === 32 && /inc|dec/.test(name);
-      if (short) this.bytes.push((name === "inc" ? 0x40 : 0x48) | this.#register());
+      if (short) this.bytes.push((name === "inc" ? 0x40 : 0x48) | this.#register(true));
       else this.#put(size, [UNARY[name][0] + wide], UNARY[name][1], rm, size === 8);
     } else if (name === "cmov") this.#put(size, [0x0f, 0x40 | w.sub], reg, rm, false);
     else this.#put(8, [0x0f, 0x90 | w.sub], 0, rm, true); // setcc
@@ -140,7 +145,8 @@ class Encoder {
       return this.#put(size, [opcode + wide + (shape.startsWith("g") ? 2 : 0)], reg, rm, size === 8);
     }
     const short = size !== 8 && this.r.chance(0.5);
-    this.#put(size, [size === 8 ? 0x80 : short ? 0x83 : 0x81], opcode >> 3, rm, size === 8);
+    const moved = size >= 32 && (opcode === 0 || opcode === 0x28); // ADD, SUB
+    this.#put(size, [size === 8 ? 0x80 : short ? 0x83 : 0x81], opcode >> 3, rm, size === 8, moved);
     this.bytes.push(...this.#immediate(short ? 8 : imm));
   }
   #accumulator(opcode: number, size: number, imm: number): void {
@@ -180,10 +186,8 @@ class Encoder {
   }
 }
 
-/** A case that executes the instructions of a sequence once, from a random state. */
-export function sequenceCase(seed: number, index: number, words: readonly string[], long: boolean): TestCase {
-  const r = new Random(seed, index), code = new Encoder(r, long);
-  for (const w of words) code.word(w);
+/** A case that executes machine code from a random state. */
+function caseOf(r: Random, bytes: readonly number[], long: boolean): TestCase {
   const gpr = new BigUint64Array(16);
   for (let i = 0; i < 16; i++) gpr[i] = long ? interesting(r) : interesting(r) & 0xffff_ffffn;
   gpr[SP] = BigInt(WINDOW + (r.chance(0.9) ? 0x1f00 : r.pick([0, 4, 8, 0x2ffc, 0x3000])));
@@ -191,7 +195,7 @@ export function sequenceCase(seed: number, index: number, words: readonly string
   for (const p of POINTERS) gpr[p] = BigInt(WINDOW + (r.chance(0.9) ? 0x1000 : 0x1ff8));
   return {
     mode: long ? 64 : 32,
-    code: new Uint8Array(code.bytes),
+    code: new Uint8Array(bytes),
     codeOffset: CODE_OFFSET,
     seed: r.u32(),
     rflags: r.u32() & 0x8d5 & FLAGS_LOADED,
@@ -199,4 +203,37 @@ export function sequenceCase(seed: number, index: number, words: readonly string
     fx: randomFx(r, false),
     patches: [],
   };
+}
+
+/** A case that executes the instructions of a sequence once, from a random state. */
+export function sequenceCase(seed: number, index: number, words: readonly string[], long: boolean): TestCase {
+  const r = new Random(seed, index), code = new Encoder(r, long);
+  for (const w of words) code.word(w);
+  return caseOf(r, code.bytes, long);
+}
+
+/**
+ * A case in which a sequence that ends in a branch repeats itself: alone, or in turn with another one of the same shape
+ * (which is decoded first and entered by a jump, now and then).
+ */
+export function loopCase(seed: number, index: number, words: readonly string[], long: boolean): TestCase {
+  const r = new Random(seed, index), code = new Encoder(r, long, true), { bytes } = code;
+  const double = r.chance(0.4), entry = double && r.chance(0.5);
+  if (entry) bytes.push(0xeb, 0);
+  const start = bytes.length;
+  for (const w of words) code.word(w);
+  // The branch: two bytes of it count, the undefined instruction behind it goes.
+  bytes.length -= 2;
+  const first = bytes.length;
+  if (double) {
+    if (entry) bytes[1] = first - start;
+    for (const w of words) code.word(w);
+    bytes.length -= 2;
+    bytes[first - 1] = bytes.length - first;
+  }
+  bytes[bytes.length - 1] = start - bytes.length & 0xff;
+  const test = caseOf(r, bytes, long);
+  // Not far from the boundary of two pages, which the loop may cross.
+  for (const p of POINTERS) test.gpr[p] += BigInt(r.below(120) - 80);
+  return test;
 }

@@ -14,6 +14,7 @@ import { Decoded, Decoder } from "./decode/decoder.ts";
 import { VARIANTS } from "./decode/entry.ts";
 import { type Form, formKey } from "./form.ts";
 import type { FusedNode } from "./fuse.ts";
+import { fuseBlock, loopHandler } from "./fuse_blocks.ts";
 import { raise, Vec } from "./hooks.ts";
 import { REC, REC_SIZE } from "./insn.ts";
 import { Seg } from "./state.ts";
@@ -125,13 +126,8 @@ export class CodeCache {
     const mode = this.s.i32[L.MODE >> 2];
     const page = Math.floor(fetched.gpa / PAGE_SIZE), offset = fetched.gpa % PAGE_SIZE;
     const known = this.#pages.get(page)?.blocks.get(offset + mode * PAGE_SIZE);
-    if (known) {
-      const lo = rip | 0, hi = Math.floor(rip / 0x1_0000_0000) | 0, i32 = this.s.i32;
-      for (const rec of known) {
-        if (i32[(rec + REC.RIP_LO) >> 2] === lo && i32[(rec + REC.RIP_HI) >> 2] === hi) return rec;
-      }
-    }
-    return this.#decodeBlock(rip, page, offset, fetched.host, mode);
+    const rec = this.#at(known, rip | 0, Math.floor(rip / 0x1_0000_0000) | 0);
+    return rec !== 0 ? rec : this.#decodeBlock(rip, page, offset, fetched.host, mode);
   }
 
   #decodeBlock(rip: number, page: number, offset: number, host: number, mode: number): number {
@@ -141,6 +137,7 @@ export class CodeCache {
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
     if (count === 0) return ~this.scratch(rip, 1);
     this.#header(first, count);
+    this.#markLoop(first, count, page, offset, mode);
     if (this.threshold > 0 && this.#rewrites[page] < REWRITES_MAX) this.#count(first);
     const bytes = this.#ripOf(end) - rip;
     let p = this.#pages.get(page);
@@ -159,6 +156,42 @@ export class CodeCache {
     this.#next = end + REC_SIZE;
     this.decoded++;
     return first;
+  }
+
+  /**
+   * Gives a block the handler for loops when it goes on with itself, or with one of its shape that is decoded already; that
+   * one gets it as well.
+   */
+  #markLoop(first: number, count: number, page: number, offset: number, mode: number): void {
+    const v = this.#view, loop = this.fuses ? loopHandler(v, this.fused, first, count) : -1;
+    if (loop < 0) return;
+    const i32 = this.s.i32, branch = first + (count - 1) * REC_SIZE, rip = i32[(first + REC.RIP_LO) >> 2];
+    const taken = i32[(branch + REC.IMM) >> 2], next = i32[(branch + REC_SIZE + REC.RIP_LO) >> 2];
+    if (taken === rip) return this.#setOwn(first, loop);
+    for (const lo of [taken, next]) {
+      const at = offset + lo - rip;
+      if (at < 0 || at >= PAGE_SIZE) continue;
+      const list = this.#pages.get(page)?.blocks.get(at + mode * PAGE_SIZE);
+      const other = this.#at(list, lo, i32[(branch + REC.RIP_HI) >> 2]);
+      if (other === 0 || loopHandler(v, this.fused, other, v.getUint32(other - 4, true)) !== loop) continue;
+      this.#setOwn(first, loop);
+      this.#setOwn(other, loop);
+    }
+  }
+
+  /** Replaces a block's own handler, which may be hidden behind the one that counts, or by compiled code. */
+  #setOwn(first: number, handler: number): void {
+    const v = this.#view, before = v.getUint16(first - 8, true);
+    v.setUint16(first - 8, handler, true);
+    if (v.getUint16(first + REC.HANDLER, true) === before) v.setUint16(first + REC.HANDLER, handler, true);
+  }
+
+  /** The one of these blocks that begins at a RIP, or 0. */
+  #at(list: readonly number[] | undefined, ripLo: number, ripHi: number): number {
+    const { i32 } = this.s;
+    return list?.find((rec) =>
+      i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi
+    ) ?? 0;
   }
 
   /** Puts the profiling handler in front of a block's own. */
@@ -223,14 +256,12 @@ export class CodeCache {
    * cache knows counts: its mapping holds now.
    */
   find(ripLo: number, ripHi: number): number {
-    const { i32 } = this.s, here = this.#pageOf;
+    const here = this.#pageOf;
     if (here === null) return 0;
     const inPage = ripHi === here.ripHi && ripLo >>> 12 === here.ripLo >>> 12;
     if (!inPage) return this.#cachedJump(ripLo, ripHi, here.mode);
-    const list = here.page.blocks.get((here.offset + ripLo - here.ripLo & 0xfff) + here.mode * PAGE_SIZE);
-    return list?.find((rec) =>
-      i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi
-    ) ?? 0;
+    const offset = here.offset + ripLo - here.ripLo & 0xfff;
+    return this.#at(here.page.blocks.get(offset + here.mode * PAGE_SIZE), ripLo, ripHi);
   }
 
   #cachedJump(ripLo: number, ripHi: number, mode: number): number {
@@ -282,26 +313,9 @@ export class CodeCache {
       if (d.endsBlock) break;
     }
     for (let i = 0; i < count; i++) this.#u8[at + i * REC_SIZE + REC.REM] = count - i;
-    if (this.fuses) this.#fuse(at, count);
+    if (this.fuses) fuseBlock(this.#view, this.fused, at, count);
     this.#closing(rec, rip, this.#jmp);
     return { count, end: rec };
-  }
-
-  /** Gives runs of instructions that have a handler together that handler, the longest that fits first. */
-  #fuse(first: number, count: number): void {
-    const v = this.#view, end = first + count * REC_SIZE;
-    for (let rec = first; rec < end;) {
-      let node = this.fused.get(v.getUint16(rec + REC.FORM, true)), handler = -1, after = rec + REC_SIZE;
-      for (let at = after; node !== undefined && at < end;) {
-        node = node.next.get(v.getUint16(at + REC.FORM, true));
-        at += REC_SIZE;
-        if (node === undefined || node.handler < 0) continue;
-        handler = node.handler;
-        after = at;
-      }
-      if (handler >= 0) v.setUint16(rec + REC.HANDLER, handler, true);
-      rec = after;
-    }
   }
 
   /** Writes the decoder's instruction as a record. */

@@ -205,6 +205,10 @@ export class Emit {
   field8(off: number): Expr {
     return this.recordLoad(8, off);
   }
+  /** An unsigned 16-bit field of the record. */
+  field16(off: number): Expr {
+    return this.recordLoad(16, off);
+  }
   /** A 32-bit field of the record. */
   field32(off: number): Expr {
     return this.recordLoad(32, off);
@@ -333,6 +337,12 @@ export class Emit {
 
   /** Emitted before a call that may leave the function: whatever is not in the state must be put there. */
   protected beforeSlow(): void {}
+  /** Emitted where such a call has come back: translations may have gone. */
+  protected afterSlow(): void {}
+  /** Called for an access of `bytes` bytes that the TLB translates; returns the addend to use. */
+  protected translated(_la: Expr, _bytes: number, addend: Expr): Expr {
+    return addend;
+  }
 
   /** The TLB set in use. */
   protected tlbBase(): Expr {
@@ -343,7 +353,7 @@ export class Emit {
    * Emits the TLB probe; afterwards the returned local holds the host offset of the access.
    * @param direct emitted where the probe hits, `after` where the slow path has found the place
    */
-  #probe(
+  protected probe(
     size: number,
     la: Expr,
     tag: number,
@@ -357,7 +367,8 @@ export class Emit {
     const entry = this.tlbEntry(la);
     const last = bytes > 1 ? X.add(la, X.c64(bytes - 1)) : la;
     this.rawIf(X.eq(X.and(last, X.c64(-4096)), X.load(64, entry, tag)), () => {
-      this.set(host, X.add(X.wrap(la), X.load(32, entry, L.TLB_ADDEND)));
+      const addend = this.translated(la, bytes, X.load(32, entry, L.TLB_ADDEND));
+      this.set(host, X.add(X.wrap(la), addend));
       direct?.(host);
     }, () => {
       this.beforeSlow();
@@ -367,6 +378,7 @@ export class Emit {
       this.body.code.u8(0x45); // eqz
       this.body.hint(false);
       this.body.code.raw([0x04, 0x40, 0x0f, 0x0b]); // if return end
+      this.afterSlow();
       after?.(host);
     }, true);
     return host;
@@ -375,7 +387,7 @@ export class Emit {
   /** Loads from a linear address; leaves the function on a fault. Result bound to a local. */
   memRead(size: number, la: Expr, flags = 0): Expr {
     const a = this.let(la);
-    const host = this.#probe(size, a, L.TLB_READ, this.rt.slowLoad, flags);
+    const host = this.probe(size, a, L.TLB_READ, this.rt.slowLoad, flags);
     const v = this.let(X.load(size, host));
     this.loaded(size, a, host);
     return v;
@@ -387,7 +399,7 @@ export class Emit {
       this.store(size, host, v);
       this.stored(size, a, host);
     };
-    this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags, store, (host) => {
+    this.probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags, store, (host) => {
       store(host);
       this.commit(host);
     });
@@ -395,7 +407,7 @@ export class Emit {
   /** Loads, computes, stores at one linear address; the translation for writing happens first. */
   memModify(size: number, la: Expr, fn: (old: Expr) => Expr, flags = 0): void {
     const a = this.let(la);
-    const host = this.#probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
+    const host = this.probe(size, a, L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW);
     const old = this.let(X.load(size, host));
     this.loaded(size, a, host);
     const v = this.let(fn(old));
@@ -405,7 +417,7 @@ export class Emit {
   }
   /** Checks that a linear address can be written (and may be read back) without changing it. */
   memProbeWrite(size: number, la: Expr, flags = 0): void {
-    this.#probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW | SF_PROBE);
+    this.probe(size, this.let(la), L.TLB_WRITE, this.rt.slowStore, flags | SF_RMW | SF_PROBE);
   }
   /** Completes a store that went to SLOW_DATA. */
   protected commit(host: Expr): void {

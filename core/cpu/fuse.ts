@@ -7,101 +7,16 @@
  *
  * @module
  */
-import * as L from "../layout.ts";
-import type { Expr } from "../wasm/expr.ts";
 import * as X from "../wasm/expr.ts";
 import { FuncBody, I32 } from "../wasm/module.ts";
-import { Emit, P_REC, type Runtime } from "./emit.ts";
+import type { Runtime } from "./emit.ts";
 import { SEQUENCES } from "./decode/sequences.ts";
 import type { Form, Operand } from "./form.ts";
-import { REC, REC_SIZE } from "./insn.ts";
-import { type FlagKind, lazyWords } from "./semantics/flags.ts";
-import { pendingCondition, type PendingFlags } from "./semantics/pending.ts";
+import { FusedEmit } from "./fuse_emit.ts";
+import { LoopEmit } from "./fuse_loop.ts";
+import { REC } from "./insn.ts";
+import { condition } from "./semantics/flags.ts";
 import { SEMANTICS } from "./semantics/mod.ts";
-
-/** Emits several records' instructions into one function. Flag updates are kept until somebody could see them. */
-class FusedEmit extends Emit {
-  /** Bytes between the function's record and the one whose instruction is being emitted. */
-  #shift = 0;
-  #last = false;
-  #pending: PendingFlags | null = null;
-
-  /** Moves to an instruction. */
-  part(index: number, last: boolean): void {
-    this.#shift = index * REC_SIZE;
-    this.#last = last;
-    this.rec = X.add(X.local(I32, P_REC), X.c32(this.#shift));
-  }
-
-  protected override recordLoad(size: number, off: number): Expr {
-    return X.load(size, X.local(I32, P_REC), this.#shift + off);
-  }
-
-  override next(): void {
-    if (!this.#last) return;
-    this.#settle();
-    super.next();
-  }
-  override jumpLinked(slot: number, rip: Expr): void {
-    this.#settle();
-    super.jumpLinked(slot, rip);
-  }
-  override jumpTo(rip: Expr): void {
-    this.#settle();
-    super.jumpTo(rip);
-  }
-  override leave(reason: number): void {
-    this.#store();
-    super.leave(reason);
-  }
-  protected override beforeSlow(): void {
-    this.#store();
-  }
-
-  override if(cond: Expr, then: () => void, otherwise?: () => void): void {
-    if (cond.op === 0x41) return super.if(cond, then, otherwise);
-    const c = this.let(cond);
-    this.#settle();
-    const settled = (f: () => void) => () => {
-      f();
-      this.#settle();
-    };
-    super.if(c, settled(then), otherwise && settled(otherwise));
-  }
-
-  override state(size: number, offset: number): Expr {
-    if (offset === L.LF_RES || offset === L.LF_AUX) this.#settle();
-    return super.state(size, offset);
-  }
-  override setState(size: number, offset: number, value: Expr): void {
-    if (offset === L.LF_RES || offset === L.LF_AUX) this.#settle();
-    super.setState(size, offset, value);
-  }
-  override deferFlags(kind: FlagKind, size: number, a: Expr, b: Expr, r: Expr): boolean {
-    if (kind === "inc" || kind === "dec") {
-      const carry = this.knownCondition(1) ?? X.shrU(this.state(32, L.LF_AUX), X.c32(31));
-      this.#pending = { kind, size, a: this.let(carry), b: a, r };
-    } else if (kind === "raw") this.#pending = { kind, size, a: this.let(a), b, r: this.let(r) };
-    else this.#pending = { kind, size, a, b, r };
-    return true;
-  }
-  override knownCondition(cc: number): Expr | null {
-    return this.#pending && pendingCondition(this.#pending, cc);
-  }
-
-  /** Makes the pending update on a path that leaves; on the others it stays pending. */
-  #store(): void {
-    const p = this.#pending;
-    if (p === null) return;
-    const w = lazyWords(this, p.kind, p.size, p.a, p.b, p.r);
-    super.setState(64, L.LF_RES, w.res);
-    super.setState(32, L.LF_AUX, w.aux);
-  }
-  #settle(): void {
-    this.#store();
-    this.#pending = null;
-  }
-}
 
 /** The body of a handler for forms in a row. */
 function fusedBody(rt: Runtime, forms: readonly Form[]): FuncBody {
@@ -113,9 +28,32 @@ function fusedBody(rt: Runtime, forms: readonly Form[]): FuncBody {
   return body;
 }
 
+/**
+ * The body of a handler for a loop: a sequence that ends in a branch.
+ * @param odd number of the branch's form with the opposite condition: one handler does for both
+ * @param self number of this handler
+ */
+function loopBody(rt: Runtime, forms: readonly Form[], odd: number, self: number): FuncBody {
+  const branch = forms.length - 1;
+  const emit = (ends: LoopEmit["last"]): [FuncBody, LoopEmit] => {
+    const body = new FuncBody([I32, I32]), e = new LoopEmit(rt, body, branch, ends);
+    e.rounds(() => {
+      forms.forEach((f, i) => {
+        e.part(i, i === branch);
+        if (i < branch) return SEMANTICS[f.name](e, f);
+        e.repeat(X.xor(condition(e, f.sub), X.eq(e.field16(REC.FORM), X.c32(odd))), self);
+      });
+    });
+    return [body, e];
+  };
+  return emit(emit(null)[1].last)[0];
+}
+
 /** Where a run of instructions stands: what it may go on with, and its handler (-1: none of its own). */
 export interface FusedNode {
   handler: number;
+  /** Handler of a block that is this run as a whole and repeats itself (-1: as above). */
+  loop: number;
   /** By the next instruction's own handler. */
   readonly next: Map<number, FusedNode>;
 }
@@ -162,7 +100,7 @@ export function spellings(line: string): string[][] {
 export function fuseSequences(
   rt: Runtime,
   forms: readonly Form[],
-  define: (body: FuncBody) => number,
+  define: (make: (handler: number) => FuncBody) => number,
 ): FusedNode["next"] {
   const root: FusedNode["next"] = new Map();
   for (const long of [false, true]) {
@@ -172,18 +110,34 @@ export function fuseSequences(
       if (word !== null) byWord.set(word, i);
     });
     for (const line of SEQUENCES.trim().split("\n")) {
-      for (const words of spellings(line)) {
-        const run = words.map((w) => byWord.get(w));
-        if (run.includes(undefined)) continue;
-        let next = root, node!: FusedNode;
-        for (const i of run as number[]) {
-          node = next.get(i) ?? { handler: -1, next: new Map() };
-          next.set(i, node);
-          next = node.next;
-        }
-        if (node.handler < 0) node.handler = define(fusedBody(rt, (run as number[]).map((i) => forms[i])));
-      }
+      const runs = spellings(line).map((words) => words.map((w) => byWord.get(w) ?? -1));
+      if (runs.some((run) => run.includes(-1))) continue;
+      const [even, odd] = runs.map((run) => nodeOf(root, run));
+      runs.forEach((run, i) => {
+        const node = i === 0 ? even : odd;
+        if (node.handler < 0) node.handler = define(() => fusedBody(rt, run.map((n) => forms[n])));
+      });
+      if (odd === undefined || !repeats(runs[0].map((n) => forms[n]))) continue;
+      const branch = runs[1].length - 1;
+      even.loop = define((self) => loopBody(rt, runs[0].map((n) => forms[n]), runs[1][branch], self));
+      odd.loop = even.loop;
     }
   }
   return root;
+}
+
+/** True when a sequence that ends in a branch may be a loop: a comparison alone would never end. */
+function repeats(forms: readonly Form[]): boolean {
+  return forms.length > 2 || !["cmp", "test", "mov"].includes(forms[0].name);
+}
+
+/** The node of a run, made where there is none. */
+function nodeOf(root: FusedNode["next"], run: readonly number[]): FusedNode {
+  let next = root, node!: FusedNode;
+  for (const i of run) {
+    node = next.get(i) ?? { handler: -1, loop: -1, next: new Map() };
+    next.set(i, node);
+    next = node.next;
+  }
+  return node;
 }

@@ -74,7 +74,9 @@ export function buildInterpreter(
     kept.push(f);
     add(body);
   }
-  const fused = variant === PLAIN ? fuseSequences(rt, kept, add) : new Map();
+  const fused = variant === PLAIN
+    ? fuseSequences(rt, kept, (make) => add(make(m.tableFuncs.length)))
+    : new Map();
   m.tableType = rt.handlerType;
   m.tableSpare = JIT_SLOTS;
   for (const name of RUNTIME_EXPORTS) m.export(name, rt[name]);

@@ -182,6 +182,17 @@ export function jumpCachePlace(rip: X.Expr): X.Expr {
   return X.shl(X.and(index, X.c32(L.JUMP_CACHE_ENTRIES - 1)), X.c32(4));
 }
 
+/** Links a direct branch to the block it goes to, as `linkBranch` in `block_links.ts` does. */
+function defineLink(e: Emit, rip: X.Expr, slot: X.Expr, t: X.Expr): void {
+  const branch = e.let(X.sub(slot, X.and(slot, X.c32(4))));
+  const inPage = X.ltU(
+    X.xor(X.wrap(rip), X.load(32, X.sub(branch, X.c32(REC.DISP - REC.RIP_LO)))),
+    X.c32(0x1000),
+  );
+  const high = X.eq(X.wrap(X.shrU(rip, X.c64(32))), X.load(32, branch, REC.RIP_HI - REC.DISP));
+  e.if(X.and(inPage, high), () => e.store(32, slot, t));
+}
+
 /** Looks a RIP up in the jump cache; continues there, or leaves for the dispatcher to find it. */
 function defineGoto(rt: Runtime): (e: Emit, p: X.Expr[]) => void {
   return (e, [rip, bud, slot]) => {
@@ -192,6 +203,7 @@ function defineGoto(rt: Runtime): (e: Emit, p: X.Expr[]) => void {
     );
     e.if(hit, () => {
       const t = e.let(X.load(32, entry, 8));
+      e.unlikely(slot, () => defineLink(e, rip, slot, t));
       const left = e.let(X.sub(bud, X.load(32, X.sub(t, X.c32(4)))));
       e.unlikely(X.ltS(left, X.c32(0)), () => e.tailCall(rt.outOfBudget, t, left));
       e.push(t);

@@ -45,10 +45,12 @@ const PML4 = 0x1000, TABLES = 0x2000, KERNEL_PAGES = 0x10000, WINDOW_PAGES = 0x2
 /** Code lies in another page for each case: a page whose code keeps changing would not be compiled any more. */
 const CODE_PAGE_COUNT = 2048;
 const MEMORY = CODE_PAGES + CODE_PAGE_COUNT * 0x1000;
+/** The window's pages lie the wrong way round: an access across two of them is none to consecutive bytes. */
+const windowPage = (n: number): number => WINDOW_PAGES + (2 - n) * 0x1000;
 const KERNEL_CS = 0x10, KERNEL_SS = 0x18, TSS_SELECTOR = 0x40;
 /** Vectors that push an error code. */
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
-/** Instructions after which a case counts as endless. */
+/** Instructions after which a case counts as endless, unless it is said otherwise. */
 const LIMIT = 20_000;
 /** CPUID policy of the processor under test: everything the groups cover. */
 const POLICY = "default,+movbe";
@@ -58,6 +60,8 @@ export class GuestExec implements Engine {
   readonly #mem = new PhysMem(MEMORY + 0x1000);
   /** Most instructions between two returns of the processor. */
   slice = Infinity;
+  /** Instructions after which a case counts as endless. */
+  limit = LIMIT;
   /** Instructions that the last case retired, its handler's HLT included. */
   instructions = 0;
   readonly #counter = { icount: 0, skippedNs: 0 };
@@ -109,7 +113,7 @@ export class GuestExec implements Engine {
     const windowTable = TABLES + 0x3000;
     this.#put64(TABLES + 0x1000 + (WINDOW >>> 21) * 8, windowTable | 7, 0);
     for (let i = 0; i < 3; i++) {
-      this.#put64(windowTable + i * 8, WINDOW_PAGES + i * 0x1000 | (i < 2 ? 7 : 5), 0x8000_0000);
+      this.#put64(windowTable + i * 8, windowPage(i) | (i < 2 ? 7 : 5), 0x8000_0000);
     }
     const kernel: [number, number, boolean][] = [0, 1, 2, 3, 4].map((
       i,
@@ -188,7 +192,7 @@ export class GuestExec implements Engine {
     this.#cpu.mmu.invlpg(CODE);
     this.#mem.write(at, page);
     const contents = windowContents(test);
-    this.#mem.write(WINDOW_PAGES, contents);
+    for (let i = 0; i < 3; i++) this.#mem.write(windowPage(i), contents.subarray(i * 4096, (i + 1) * 4096));
     for (let i = 0; i < 16; i++) {
       s.setReg(i, Number(test.gpr[i] & 0xffff_ffffn), Number(test.gpr[i] >> 32n));
     }
@@ -247,7 +251,7 @@ export class GuestExec implements Engine {
     this.#last = test;
     const cpu = this.#cpu, { s } = cpu;
     let stopped: number = Stopped.LIMIT, missing = "";
-    const start = this.#counter.icount, end = start + LIMIT;
+    const start = this.#counter.icount, end = start + this.limit;
     try {
       while (stopped === Stopped.LIMIT && this.#counter.icount < end) {
         stopped = cpu.run(Math.min(end, this.#counter.icount + this.slice));
@@ -276,7 +280,8 @@ export class GuestExec implements Engine {
       result.vector = 3;
       result.rip++;
     } else if (missing) result.missing = missing;
-    const now = new Uint32Array(this.#mem.read(WINDOW_PAGES, WINDOW_SIZE + READONLY_SIZE).buffer);
+    const window = new Uint8Array(WINDOW_SIZE + READONLY_SIZE), now = new Uint32Array(window.buffer);
+    for (let i = 0; i < 3; i++) window.set(this.#mem.read(windowPage(i), 4096), i * 4096);
     for (let i = 0; i < now.length; i += 2) {
       if (now[i] === before[i] && now[i + 1] === before[i + 1]) continue;
       result.changes.set(i * 4, BigInt(now[i + 1]) << 32n | BigInt(now[i]));

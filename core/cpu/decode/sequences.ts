@@ -6,7 +6,7 @@
  * One sequence a line, one word an instruction: name and operand size, then operands in the manual's letters (`g`
  * ModRM.reg, `e` ModRM.rm as a register, `m` memory, `a` accumulator, `c` CL, `i` immediate; a number is a size that
  * differs), then what else selects the form. Branches and the stack have the mode's size; `jcc.4` stands for JE and JNE,
- * and so on.
+ * and so on. A sequence with a branch is also a loop where its block goes on with itself (`core/cpu/fuse_loop.ts`).
  *
  * @module
  */
@@ -98,6 +98,7 @@ export const SEQUENCES = `
   cmp8:e,i jcc.8
   cmp8:m,i adc32:e,i add64:e,i cmp64:a,i
   cmp8:m,i adc32:e,i inc32:e cmp32:a,i
+  cmp8:m,i adc32:e,i inc32:e cmp32:a,i jcc.4
   cmp8:m,i jcc.4
   dec32:e jcc.8
   imul232:g,e add32:e,g cmp32:e,g jcc.4
@@ -199,6 +200,7 @@ export const SEQUENCES = `
   mov32:g,m mov32:m,g
   mov32:g,m mov32:m,g add32:e,i add32:e,i
   mov32:g,m mov32:m,g add32:e,i cmp32:e,g
+  mov32:g,m mov32:m,g add32:e,i cmp32:e,g jcc.4
   mov32:g,m mov32:m,g sub32:e,i cmp32:a,i
   mov32:g,m mov64:e,g cmp32:e,g jcc.2
   mov32:g,m shl64:e,i8 mov32:m,g sub32:e,i
@@ -259,6 +261,7 @@ export const SEQUENCES = `
   mov64:g,m mov64:g,m movzx32:g,m8 and32:e,i
   mov64:g,m mov64:g,m test64:e,g jcc.4
   mov64:g,m mov64:m,g add64:e,i cmp32:e,g
+  mov64:g,m mov64:m,g add64:e,i cmp64:e,g jcc.4
   mov64:g,m mov64:m,g mov64:g,m mov64:m,g
   mov64:g,m test64:e,g jcc.4
   mov64:m,g jmp
@@ -282,6 +285,9 @@ export const SEQUENCES = `
   movzx32:g,m8 add64:e,i test8:e,g jcc.4
   movzx32:g,m8 cmp8:g,m jcc.4
   movzx32:g,m8 jmp
+  movzx32:g,m8 mov8:m,g add32:e,i cmp32:e,g jcc.4
+  movzx32:g,m8 mov8:m,g add64:e,i cmp64:e,g jcc.4
+  movzx32:g,m8 mov8:m,g inc32:e cmp32:e,g jcc.4
   movzx32:g,m8 movzx32:g,m16 lea32:g,m.32 movzx32:g,m8
   movzx32:g,m8 movzx32:g,m16 mov64:e,g add64:a,i
   movzx32:g,m8 movzx32:g,m8 add64:e,i cmp8:a,i
