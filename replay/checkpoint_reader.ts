@@ -7,6 +7,7 @@ import type { Batch } from "../traces/batch.ts";
 import type { Bundle } from "../traces/bundle.ts";
 import { RowCursor } from "../traces/cursor.ts";
 import { TraceError } from "../traces/errors.ts";
+import { LOADED_PAGE } from "../traces/schema.ts";
 import { COUNTED_TABLES } from "./checkpoint_writer.ts";
 import { type GuestPage, MemoryImage, type StoredPages } from "./memory_image.ts";
 import { PageKindCode } from "./state_hash.ts";
@@ -93,11 +94,12 @@ export class CheckpointReader {
     const list = b.column("pages"), [gfns, counts, ids, kinds] = list.items;
     for (let i = list.offsets[row]; i < list.offsets[row + 1]; i++) {
       const gfn = gfns.u32[i * 2], end = gfn + counts.u32[i], id = ids.u32[i], kind = kinds.bytes[i];
-      const sound = gfns.u32[i * 2 + 1] === 0 && end <= GUEST_PAGES && id <= pages &&
-        kind <= PageKindCode.unbacked && (id === 0 || end === gfn + 1);
+      const loaded = id === LOADED_PAGE && this.bundle.manifest.version >= 2, rom = kind === PageKindCode.rom;
+      const sound = gfns.u32[i * 2 + 1] === 0 && end <= GUEST_PAGES && (id <= pages || loaded) &&
+        kind <= PageKindCode.unbacked && (id === 0 || loaded || end === gfn + 1);
       if (!sound) throw new TraceError("A checkpoint's list of pages is damaged", b.where);
-      const page = kind === PageKindCode.unbacked ? null : stored.page(id, kind === PageKindCode.rom);
-      for (let n = gfn; n < end; n++) yield [n, page];
+      const page = kind === PageKindCode.unbacked || loaded ? null : stored.page(id, rom);
+      for (let n = gfn; n < end; n++) yield [n, loaded ? stored.loadedPage(n, rom) : page];
     }
   }
 }

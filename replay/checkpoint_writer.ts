@@ -7,6 +7,7 @@ import type { Machine } from "../core/api.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../core/mmu/physmem.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
 import type { ListColumn } from "../traces/columns.ts";
+import { LOADED_PAGE } from "../traces/schema.ts";
 import { StateHasher } from "./state_hash.ts";
 
 /** Tables whose row counts a checkpoint holds; see `checkpoints` in traces/schema.ts. */
@@ -24,21 +25,26 @@ export class CheckpointWriter {
     this.#hasher = new StateHasher(machine.mem);
   }
 
-  /** Writes a checkpoint of the machine as it is. @returns the state hash @throws StorageError */
-  write(): Uint8Array {
+  /**
+   * Writes a checkpoint of the machine as it is.
+   * @param fresh the machine is as it was made: its pages follow from the recording's images and are not stored
+   * @returns the state hash @throws StorageError
+   */
+  write(fresh = false): Uint8Array {
     const { bundle, machine } = this;
     const t = bundle.table("checkpoints"), row = t.row, list = t.list("pages");
     const dirty = machine.takeDirtyPages();
-    let runEnd = -1, runKind = -1, run = -1;
+    let runEnd = -1, runKind = -1, runId = -1, run = -1;
     this.hashedPages = 0;
     this.#hasher.update(dirty, (gfn, kind, hash, zero) => {
-      const id = hash === null || zero ? 0 : this.#page(gfn, hash);
+      const id = hash === null || zero ? 0 : fresh ? LOADED_PAGE : this.#page(gfn, hash);
       if (id !== 0) this.hashedPages++;
-      // Neighbours that hold nothing share an entry.
-      if (id === 0 && gfn === runEnd && kind === runKind) list.items[1].u32[run]++;
+      // Neighbours that hold nothing, or what was loaded, share an entry.
+      if (gfn === runEnd && kind === runKind && id === runId) list.items[1].u32[run]++;
       else run = push(list, gfn, id, kind);
-      runEnd = id === 0 ? gfn + 1 : -1;
+      runEnd = id === 0 || id === LOADED_PAGE ? gfn + 1 : -1;
       runKind = kind;
+      runId = id;
     });
     list.end(row);
     const state = machine.saveState(), hash = this.#hasher.digest(state);

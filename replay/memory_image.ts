@@ -8,7 +8,7 @@
  * @module
  */
 import type { Machine } from "../core/api.ts";
-import { PAGE_SIZE } from "../core/mmu/physmem.ts";
+import { PAGE_SIZE, type PhysMem } from "../core/mmu/physmem.ts";
 import type { Batch } from "../traces/batch.ts";
 import { RowCursor } from "../traces/cursor.ts";
 import { TraceError } from "../traces/errors.ts";
@@ -22,7 +22,7 @@ const GUEST_PAGES = 1 << 20, PARTS = GUEST_PAGES / PART_PAGES;
 /** What a backed guest page holds. Two that are one object hold the same. */
 export interface GuestPage {
   readonly rom: boolean;
-  /** Its number in table `pages`, from 1; 0: zeros; -1: `bytes`. */
+  /** Its number in table `pages`, from 1; 0: zeros; -1: `bytes`; -2: as the images load. */
   readonly id: number;
   readonly bytes: Uint8Array | null;
 }
@@ -67,14 +67,42 @@ export class MemoryImage {
 /** Most bytes of decoded batches of table `pages` that are kept. */
 const KEPT_BYTES_MAX = 512 << 20;
 
-/** The pages stored in a recording. */
+/** `GuestPage.id` of a page as the images load. */
+const LOADED = -2;
+
+/** The pages of a recording: those stored in it, and those that its images load. */
 export class StoredPages {
   readonly #pages = new Map<number, GuestPage>();
+  /** Pages as loaded, by guest page number. */
+  readonly #loadedPages = new Map<number, GuestPage>();
+  /** Memory of a machine as it was made, once somebody has asked for such a page. */
+  #loaded: PhysMem | null = null;
   /** Decoded batches by their first row; the one used last is the last. */
   readonly #batches = new Map<number, Batch>();
   #bytes = 0;
 
-  constructor(readonly table: TableFile) {}
+  /** @param load makes a machine from the images and answers its memory */
+  constructor(readonly table: TableFile, readonly load: () => PhysMem) {}
+
+  /** The object of a page as the images load it at a guest page number. */
+  loadedPage(gfn: number, rom: boolean): GuestPage {
+    let page = this.#loadedPages.get(gfn);
+    if (page === undefined) this.#loadedPages.set(gfn, page = { rom, id: LOADED, bytes: null });
+    return page;
+  }
+
+  /** Contents of a page as loaded. @throws TraceError when nothing is loaded there */
+  readLoaded(gfn: number): Uint8Array {
+    const mem = this.#loaded ??= this.load(), at = mem.hostPage[gfn] * PAGE_SIZE;
+    if (at === 0) {
+      throw new TraceError(`A checkpoint takes guest page ${gfn} from the images, which load nothing there`, {
+        table: "checkpoints",
+        batch: null,
+        offset: null,
+      });
+    }
+    return mem.u8.subarray(at, at + PAGE_SIZE);
+  }
 
   /** The page object of an id of table `pages`; 0 is the page of zeros. */
   page(id: number, rom: boolean): GuestPage {
@@ -136,9 +164,14 @@ export class GuestMemory {
     this.#words = new Int32Array(machine.mem.memory.buffer);
   }
 
-  /** True when no image is known yet: `restore` visits every page then. */
+  /** True when no image is known: `restore` visits every page then. */
   get unknown(): boolean {
     return this.#image === null;
+  }
+
+  /** Says what memory holds, apart from what changed. */
+  assume(image: MemoryImage): void {
+    this.#image = image;
   }
 
   /**
@@ -197,6 +230,7 @@ export class GuestMemory {
     }
     let bytes = page.bytes ?? ZERO_BYTES, hash: Uint8Array | undefined;
     if (page.id > 0) ({ bytes, hash } = this.stored.read(page.id));
+    else if (page.id === LOADED) bytes = this.stored.readLoaded(gfn);
     if (!this.#equal(gfn, bytes)) mem.write(at, bytes, true);
     tell(gfn, page, hash);
   }

@@ -60,7 +60,7 @@ export class Recorder implements Observer {
   readonly #hypercalls: HypercallWriter;
   readonly #events: EventWriter;
   readonly #checkpoints: CheckpointWriter;
-  /** Pages of the checkpoint at the start, and pages hashed for all later ones. */
+  /** Stored pages of the checkpoint at the start, and pages hashed for all later ones. */
   #firstPages = 0;
   #hashedPages = 0;
   #interval = AUTO_MIN;
@@ -84,13 +84,14 @@ export class Recorder implements Observer {
   }
 
   /**
-   * Takes the checkpoint at the start.
+   * Takes the checkpoint at the start: the machine must be as it was made.
    * @param asked inputs the machine asked for while it was being made, unless it kept them for its first observer
    */
   start(asked: readonly Omit<Input, "seq">[] = []): void {
     this.#guard(() => {
       if (this.bundle.table("inputs").rows === 0) { for (const i of asked) this.#events.input(i); }
-      this.#checkpoints.write();
+      // Recordings of version 1 have these pages inside.
+      this.#checkpoints.write(this.bundle.manifest.version >= 2);
       this.#firstPages = this.bundle.table("pages").rows;
       this.#schedule();
       this.#commit();

@@ -34,21 +34,32 @@ export class ReplaySession {
   readonly #unhashed = new Set<number>();
   /** Pages that changed since memory was restored or captured, likewise. */
   readonly #untold = new Set<number>();
+  /** Memory is what the machine was made with, and what has changed since. */
+  #fresh = true;
   /** Checkpoints whose hashes were found equal. */
   compared = 0;
 
-  /** Makes the machine from the images inside. @throws GuestError, TraceError, Divergence */
+  /**
+   * Makes the machine from the images inside.
+   * @param create also asked for a second machine when pages as loaded are wanted that the first has changed
+   * @throws GuestError, TraceError, Divergence
+   */
   constructor(readonly bundle: Bundle, create: CreateMachine) {
     this.#inputs = new TraceInputs(bundle);
     this.checkpoints = listCheckpoints(bundle);
     const images = bundle.images(), captured = new CapturingInputs(this.#inputs);
     this.machine = this.#diverging(() => create(bundle.manifest.config, images, captured));
     this.#hasher = new StateHasher(this.machine.mem);
-    const stored = new StoredPages(bundle.table("pages"));
+    const stored = new StoredPages(
+      bundle.table("pages"),
+      () => create(bundle.manifest.config, images, new TraceInputs(bundle)).mem,
+    );
     this.#memory = new GuestMemory(this.machine, stored);
     this.#reader = new CheckpointReader(bundle, stored);
     this.comparer = new Comparer(bundle, this.machine, bundle.recovered);
     this.machine.observer = this.comparer;
+    // It is now as at the first checkpoint: only what changes from here on is another page.
+    for (const gfn of this.machine.takeDirtyPages()) this.#unhashed.add(gfn);
     // A machine may have kept them for its first observer.
     const asked = captured.release();
     if (this.comparer.reached("inputs") === 0) { for (const i of asked) this.comparer.onInput(i); }
@@ -193,9 +204,14 @@ export class ReplaySession {
   /** Makes guest memory what an image says, and keeps the hasher in step. */
   #restoreMemory(to: MemoryImage): void {
     const hasher = this.#hasher, unhashed = this.#unhashed;
-    if (this.#memory.unknown) hasher.clear();
+    if (this.#fresh) this.#memory.assume(this.#reader.read(0).image);
+    else if (this.#memory.unknown) hasher.clear();
+    this.#fresh = false;
     const tell: PageSetter = (gfn, page, hash) => {
-      if (page !== null && page.id < 0) return unhashed.add(gfn);
+      if (page !== null && page.id < 0) {
+        unhashed.add(gfn);
+        return;
+      }
       unhashed.delete(gfn);
       const kind = page?.rom ? PageKindCode.rom : PageKindCode.ram;
       hasher.set(gfn, kind, page === null ? null : hash ?? ZERO_PAGE_HASH);

@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertGreater, assertLess, assertNotEquals } from "@std/assert";
 import type { Input } from "../core/inputs.ts";
+import { CapturingInputs } from "../replay/inputs.ts";
+import { Recorder } from "../replay/recorder.ts";
 import { ReplaySession } from "../replay/session.ts";
 import { replay } from "../replay/replayer.ts";
 import { runUnrecorded } from "../replay/runner.ts";
 import { Bundle } from "../traces/bundle.ts";
+import { BundleWriter } from "../traces/bundle_writer.ts";
 import { decodeManifest, encodeManifest, MANIFEST_FILE } from "../traces/manifest.ts";
 import { rewriteInputs } from "../traces/rewrite.ts";
 import { DirectoryStore, MemoryStore } from "../traces/store.ts";
@@ -52,6 +55,47 @@ Deno.test("replay from every checkpoint gives the final hash", async () => {
     const again = await replay(store, { createMachine, fromCheckpoint });
     assertEquals(again.divergence, null);
     assertEquals(again.stateHash, run.stateHash);
+  }
+});
+
+/** Records the fake machine as version 1 of the format did: with the loaded pages inside. */
+function recordVersion1(store: MemoryStore): string | null {
+  const inputs = new CapturingInputs(typedInputs()), machine = createFake(FAKE_CONFIG, FAKE_IMAGES, inputs);
+  const bundle = new BundleWriter(store, FAKE_CONFIG, FAKE_IMAGES);
+  bundle.manifest.version = 1;
+  const recorder = new Recorder(bundle, machine, { checkpointInterval: 30_000 });
+  machine.observer = recorder;
+  recorder.start(inputs.release());
+  while (machine.outcome === null) {
+    recorder.tick(machine.runUntil(recorder.nextStop) === "limit", false);
+  }
+  return recorder.finish(machine.outcome);
+}
+
+Deno.test("pages that the images load are in recordings of version 1 and not of later ones; both restore", async () => {
+  const old = new MemoryStore(), now = new MemoryStore();
+  const oldHash = recordVersion1(old), { stateHash } = await recordFake(now);
+  assertEquals(oldHash, stateHash);
+  const kernel = FAKE_IMAGES[0].bytes,
+    stored = [old, now].map((store) => {
+      const bundle = Bundle.open(store), pages = bundle.table("pages");
+      const session = new ReplaySession(bundle, createMachine);
+      // There and back: what has been changed becomes again what was loaded.
+      for (const at of [0, 150_000, 40_000, 0, 90_001]) session.seek(at);
+      session.restore(session.checkpoints[0]);
+      assertEquals(session.machine.mem.read(64 * 4096, kernel.length), kernel);
+      const holds = (page: Uint8Array) => kernel.every((b, i) => page[i] === b);
+      const found = [...pages.batches()].some((b) =>
+        Array.from({ length: b.rows }, (_, row) => b.bytes("bytes", row)).some(holds)
+      );
+      bundle.close();
+      return found;
+    });
+  assertEquals(stored, [true, false]);
+  for (const store of [old, now]) {
+    for (let fromCheckpoint = 0; fromCheckpoint < 5; fromCheckpoint++) {
+      assertEquals((await replay(store, { createMachine, fromCheckpoint })).stateHash, stateHash);
+    }
   }
 });
 

@@ -1,14 +1,23 @@
 /**
- * The tables of a recording, version 1. Names and order of columns are the file format: readers open all older
- * versions, so columns are only ever added under a new version number.
+ * The tables of a recording. Names and order of columns are the file format: readers open all older versions, so columns
+ * are only ever added, and values only ever given a new meaning, under a new version number.
  *
  * @module
  */
 import { MODE_NAMES, Reason, reasonName } from "../core/exits.ts";
 import type { Bits, ColumnSpec, ColumnType } from "./ipc.ts";
 
-/** Version of the tables and the manifest. */
-export const FORMAT_VERSION = 1;
+/**
+ * Version of the tables and the manifest. 2: checkpoints may refer to pages as the images load (`LOADED_PAGE`). The
+ * columns are those of version 1.
+ */
+export const FORMAT_VERSION = 2;
+
+/**
+ * Number of a page, in `checkpoints.pages`, that is what a machine made from the recording's configuration, images and
+ * first inputs holds there before it runs. Since version 2.
+ */
+export const LOADED_PAGE = 0xffff_ffff;
 
 /** Value that stands for all further names once an open dictionary is full. */
 export const OTHER_NAME = "(other)";
@@ -155,7 +164,7 @@ const CHECKPOINTS = table("checkpoints", 16, [
   ["hash", HASH],
   ["state", BINARY],
   // Pages changed since the checkpoint before: `count` pages from `gfn` on. `page` 0 is the zero page; with a count
-  // above 1 all are. `kind` is 0 for RAM, 1 for ROM, 2 for no longer backed.
+  // above 1 all are, or all are `LOADED_PAGE`. `kind` is 0 for RAM, 1 for ROM, 2 for no longer backed.
   ["pages", {
     kind: "list",
     items: [{ name: "gfn", bits: 64 }, { name: "count", bits: 32 }, { name: "page", bits: 32 }, {

@@ -125,7 +125,7 @@ export class TableFile {
 
   #expect(b: Block, expected: Uint8Array): void {
     const sound = b.bytes === expected.length && this.read(b).every((byte, i) => byte === expected[i]);
-    if (!sound) throw this.#bad(`The ${b.kind} block is not that of format version 1`, b);
+    if (!sound) throw this.#bad(`The ${b.kind} block is not that of the table's format`, b);
   }
 
   #delta(b: Block, values: (string[] | null)[]): void {

@@ -25,8 +25,9 @@ export function openForDebugging(
 ): { traveler: Traveler; target: Target } {
   const made: RetrovisorMachine[] = [];
   const session = new ReplaySession(bundle, (config, images, inputs) => {
-    made.push(createMachine(config, images, inputs));
-    return made[0];
+    const machine = createMachine(config, images, inputs);
+    made.push(machine);
+    return machine;
   });
   if (session.checkpoints.length === 0) {
     const where = { table: "checkpoints", batch: null, offset: null };

@@ -75,8 +75,9 @@ export class Scanner {
   constructor(bundle: Bundle) {
     const made: RetrovisorMachine[] = [];
     this.session = new ReplaySession(bundle, (config, images, inputs) => {
-      made.push(createMachine(config, images, inputs));
-      return made[0];
+      const machine = createMachine(config, images, inputs);
+      made.push(machine);
+      return machine;
     });
     this.machine = made[0];
     this.#end = endOf(bundle);
