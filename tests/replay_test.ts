@@ -67,7 +67,7 @@ function recordVersion1(store: MemoryStore): string | null {
   machine.observer = recorder;
   recorder.start(inputs.release());
   while (machine.outcome === null) {
-    recorder.tick(machine.runUntil(recorder.nextStop) === "limit", false);
+    recorder.tick(machine.runUntil(recorder.nextStop) === "limit");
   }
   return recorder.finish(machine.outcome);
 }
