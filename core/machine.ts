@@ -392,6 +392,8 @@ export class RetrovisorMachine implements Machine {
 
   /** @see Machine.requestStop */
   requestStop(outcome: Outcome): void {
+    // The exit is at the next instruction, wherever the processor last left generated code.
+    this.cpu.currentRip = this.cpu.s.rip;
     if (outcome.kind === "instruction-limit") this.door.pass(Reason.INSTRUCTION_LIMIT);
     else if (outcome.kind === "host-stop") this.door.pass(Reason.HOST_STOP);
     this.stop(outcome);

@@ -10,6 +10,7 @@ import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
 import { lockstepMain } from "./lockstep.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
+import { matrixMain } from "./matrix_guests.ts";
 import { sideBySideMain } from "./side_by_side.ts";
 import { testfloatMain } from "./testfloat/main.ts";
 import { xtfMain } from "./xtf.ts";
@@ -42,6 +43,9 @@ Usage: deno task fidelity MODE [OPTION]...
     --slice N         instructions between comparisons (default: 4096)
     --jit N           compile blocks that ran N times (default: 20)
 
+  --matrix            the determinism matrix: every guest in every way of running it (RETROVISOR_FULL=1: complete boots)
+    --only TEXT       only guests whose name contains TEXT
+
   --xtf FOLDER        the Xen Test Framework's hvm* binaries, built elsewhere: verdicts, replay, exit counts
     --only TEXT       only tests whose name contains TEXT
     --write           write docs/fidelity-xtf.md
@@ -60,7 +64,7 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep"],
+    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep", "matrix"],
     string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut"].concat(
       ["cpuid", "states", "most", "slice", "testfloat", "level", "_"],
     ),
@@ -95,6 +99,7 @@ export async function main(args: string[]): Promise<number> {
     return await coverageMain({ states: Number(states), seed: Number(seed), csv, page: write });
   }
   if (options.xtf) return await xtfMain(options.xtf, options.only ?? "", options.write);
+  if (options.matrix) return await matrixMain(options.only ?? "");
   if (options.qemu) return await sideBySideMain(options.only ?? "", options.write);
   if (options.testfloat) {
     const { testfloat: folder, level = "1", seed, only = "", show } = options;

@@ -12,9 +12,9 @@ import { NoInputs } from "../../core/inputs.ts";
 import { createMachine } from "../../core/machine.ts";
 import { EXPLAINED } from "./side_by_side_explained.ts";
 
-const FOLDER = new URL("../privileged/", import.meta.url).pathname;
+const TESTS = new URL("../", import.meta.url).pathname, FOLDER = `${TESTS}privileged/`;
 /** CPUID policy with what the tests need; QEMU's is `max`. */
-const CPUID = "default,+smep,+smap,+nx,+pae";
+export const CPUID = "default,+smep,+smap,+nx,+pae";
 /** Instructions after which a guest counts as endless, and seconds given to QEMU. */
 const LIMIT = 20_000_000, QEMU_SECONDS = 60;
 
@@ -24,10 +24,10 @@ export function guestNames(): string[] {
     .map((n) => n.slice(0, -4)).sort();
 }
 
-/** Assembles a guest; returns the path of its multiboot image. */
-export async function assemble(name: string, into: string): Promise<string> {
+/** Assembles a guest of a folder of tests; returns the path of its multiboot image. */
+export async function assemble(name: string, into: string, folder = "privileged"): Promise<string> {
   const out = `${into}/${name}.bin`;
-  const args = ["-f", "bin", "-I", FOLDER, "-o", out, `${FOLDER}${name}.asm`];
+  const args = ["-f", "bin", "-I", FOLDER, "-o", out, `${TESTS}${folder}/${name}.asm`];
   const { success, stderr } = await new Deno.Command("nasm", { args, stderr: "piped" }).output();
   if (!success) throw new Error(`Cannot assemble ${name}.asm: ${new TextDecoder().decode(stderr)}`);
   return out;

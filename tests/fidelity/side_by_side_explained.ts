@@ -56,6 +56,20 @@ export const EXPLAINED: readonly Explanation[] = [
     why: "SDM volume 3, 17.2.4: DR7.GD makes MOV DR raise #DB with DR6.BD; TCG does not have it",
   },
   {
+    guest: "paging",
+    cases: /^reserved bit: /,
+    why:
+      "SDM volume 3, 4.7: the RSVD flag can be set only if the P flag is also set; TCG's error code for a reserved bit " +
+      "has P clear",
+  },
+  {
+    guest: "paging",
+    cases: /^implicit: SMAP, a user page, AC$/,
+    why:
+      "SDM volume 3, 4.6.1: EFLAGS.AC lets explicit accesses of a supervisor pass SMAP, not those that the processor " +
+      "makes itself, as of a descriptor table; TCG lets both pass",
+  },
+  {
     guest: "segments",
     cases: /lar /,
     why:

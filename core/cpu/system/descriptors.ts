@@ -143,13 +143,13 @@ export class Descriptor {
   markAccessed(core: Core): void {
     if (this.hi & 0x100) return;
     this.hi |= 0x100;
-    core.mmu.write8(this.at + 5, this.hi >>> 8 & 0xff, true);
+    core.mmu.write32(this.at + 4, this.hi, true);
   }
 
   /** Sets or clears the busy bit of a TSS descriptor, in memory. */
   setBusy(core: Core, busy: boolean): void {
     this.hi = busy ? this.hi | 0x200 : this.hi & ~0x200;
-    core.mmu.write8(this.at + 5, this.hi >>> 8 & 0xff, true);
+    core.mmu.write32(this.at + 4, this.hi, true);
   }
 
   /** Puts this code or data segment into a segment register. */
