@@ -298,13 +298,13 @@ Deno.test("stacks has the callers of exits whose stacks were sampled, without br
 Deno.test("cost prices every exit by its own figure or the preset's default, and says where figures are from", () => {
   assertEquals(
     rows(
-      "SELECT reason, exits, cycles_each, cycles FROM cost WHERE preset = 'sandybridge-xen' AND exits > 1 LIMIT 4",
+      "SELECT reason, exits, cycles_each, cycles FROM cost WHERE preset = 'sandybridge-kvm' AND exits > 1 LIMIT 4",
     ),
     [
-      ["VMEXIT_MSR", 4, 1734, 6936],
-      ["VMEXIT_NPF", 2, 1734, 3468],
-      ["VMEXIT_VMMCALL", 2, 1228, 2456],
+      ["VMEXIT_MSR", 4, 784, 3136],
+      ["VMEXIT_VMMCALL", 2, 1300, 2600],
       ["VMEXIT_IOIO", 3, 784, 2352],
+      ["VMEXIT_CPUID", 2, 784, 1568],
     ],
   );
   assertEquals(
@@ -319,7 +319,7 @@ Deno.test("cost prices every exit by its own figure or the preset's default, and
 Deno.test("cost takes prices from a file, which replace a preset of the same name", async () => {
   const costs = parseCosts(
     "mine.toml",
-    'epyc = { source = "measured", default = 10, VMEXIT_CPUID = 7 }\n[mine]\nsource = "also"\ndefault = 1',
+    'k8-xen = { source = "measured", default = 10, VMEXIT_CPUID = 7 }\n[mine]\nsource = "also"\ndefault = 1',
   );
   const source = fixture();
   const own = await Session.open(
@@ -327,9 +327,9 @@ Deno.test("cost takes prices from a file, which replace a preset of the same nam
   );
   assertEquals(
     own.records(
-      "SELECT preset, sum(cycles)::INTEGER AS n FROM cost WHERE preset IN ('epyc', 'mine') GROUP BY ALL ORDER BY 1",
+      "SELECT preset, sum(cycles)::INTEGER AS n FROM cost WHERE preset IN ('k8-xen', 'mine') GROUP BY ALL ORDER BY 1",
     ),
-    [{ preset: "epyc", n: 17 * 10 + 2 * 7 }, { preset: "mine", n: 19 }],
+    [{ preset: "k8-xen", n: 17 * 10 + 2 * 7 }, { preset: "mine", n: 19 }],
   );
   own.close();
   for (

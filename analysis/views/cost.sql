@@ -1,4 +1,4 @@
--- cost: what the exits would cost on real processors, in cycles of theirs: `WHERE preset = 'sandybridge-xen'`
+-- cost: what the exits would cost on real processors, in cycles of theirs: `WHERE preset = 'sandybridge-kvm'`
 --   preset: processor of `exit_costs`, or one that `--costs` gave
 --   reason: exit reason
 --   exits: how often
