@@ -117,3 +117,18 @@ export function lowerBound(
   }
   return low;
 }
+
+/** The same, quicker where the answer is near `low`. */
+export function lowerBoundNear(
+  values: Float64Array | Uint32Array,
+  x: number,
+  low: number,
+  high = values.length,
+): number {
+  for (let step = 64, at = low + step; at < high; at = low + step) {
+    if (values[at] >= x) return lowerBound(values, x, low, at);
+    low = at;
+    step *= 2;
+  }
+  return lowerBound(values, x, low, high);
+}

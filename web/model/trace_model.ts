@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { labelName, lowerBound, type ModelData } from "./data.ts";
+import { labelName, lowerBound, lowerBoundNear, type ModelData } from "./data.ts";
 import { buildFlame, type Flame } from "./flame.ts";
+import { HaltedTime } from "./halted_time.ts";
 import { PairTable } from "./intern.ts";
 import type { CallCount, ConsoleLine, Hotspot, InterruptCount, Lane, Panels, TimeRange } from "./panels.ts";
 import type { ReasonSeries } from "./panels.ts";
+import { PrefixCounts } from "./prefix_counts.ts";
 
 /** Most rows of a table, and most console lines, of one answer. */
 export const ROWS_MAX = 100, LINES_MAX = 1000;
@@ -20,14 +22,20 @@ const REASONS_SHOWN = 3;
 export class TraceModel {
   /** Per place: the first place with the same address. */
   readonly #placeAddress: Uint32Array;
+  readonly #addressCount: number;
+  readonly #counters: Counters;
+  readonly #halted: ReadonlyMap<number, HaltedTime>;
 
   constructor(readonly data: ModelData) {
+    this.#counters = countersOf(data);
+    this.#halted = HaltedTime.ofAll(data.columns);
     const { placeLow, placeHigh } = data.columns, addresses = new PairTable(placeLow.length);
     const firsts: number[] = [];
     this.#placeAddress = placeLow.map((low, p) => {
       const id = addresses.add(placeHigh[p], low);
       return firsts[id] ??= p;
     });
+    this.#addressCount = placeLow.length;
   }
 
   /** The whole recording. */
@@ -43,7 +51,7 @@ export class TraceModel {
     const count = Math.max(1, Math.min(BUCKETS_MAX, Math.floor(buckets) || 1));
     const bucketNs = (endNs - startNs) / count;
     const first = lowerBound(c.exitTime, startNs), end = lowerBound(c.exitTime, endNs, first);
-    const places = this.#placeCounts(first, end);
+    const places = this.#counters.places.counts(first, end);
     const byFunction = this.#functions(places), byAddress = this.#addresses(places);
     const calls = this.#calls(first, end);
     const sampleFrom = lowerBound(c.sampleTime, startNs);
@@ -82,21 +90,18 @@ export class TraceModel {
       counts: new Array<number>(buckets).fill(0),
     }));
     const lanes = new Lanes(c.kindVcpu, range, buckets);
-    tally(c.exitTime, c.exitKind, c.kindVcpu.length, range, buckets, (bucket, kind, n) => {
+    tally(c.exitTime, this.#counters.exits, range, buckets, (bucket, kind, n) => {
       const s = series[c.kindReason[kind]];
       s.counts[bucket] += n;
       s.total += n;
       lanes.exits(c.kindVcpu[kind], bucket, n);
     });
     const perKind = new Float64Array(data.interruptKinds.length);
-    tally(c.interruptTime, c.interruptKind, perKind.length, range, buckets, (bucket, kind, n) => {
+    tally(c.interruptTime, this.#counters.interrupts, range, buckets, (bucket, kind, n) => {
       perKind[kind] += n;
       lanes.interrupts(data.interruptKinds[kind].vcpu, bucket, n);
     });
-    const halts = lowerBound(c.haltStart, range.endNs);
-    for (let i = 0; i < halts; i++) {
-      if (c.haltEnd[i] > range.startNs) lanes.halt(c.haltVcpu[i], c.haltStart[i], c.haltEnd[i]);
-    }
+    for (const [vcpu, halted] of this.#halted) lanes.halted(vcpu, halted);
     lanes.round();
     return {
       series: series.filter((s) => s.total > 0).sort((a, b) =>
@@ -108,15 +113,9 @@ export class TraceModel {
     };
   }
 
-  #placeCounts(first: number, end: number): Uint32Array {
-    const counts = new Uint32Array(this.data.columns.placeReason.length), { exitPlace } = this.data.columns;
-    for (let i = first; i < end; i++) counts[exitPlace[i]]++;
-    return counts;
-  }
-
   #functions(places: Uint32Array): Spots {
     const c = this.data.columns;
-    return this.#hotspots(places, (p) => c.placeFunction[p], (p) => ({
+    return this.#hotspots(places, c.placeFunction, this.data.functions.length, (p) => ({
       name: this.#functionName(c.placeFunction[p]),
       address: null,
     }));
@@ -124,41 +123,43 @@ export class TraceModel {
 
   #addresses(places: Uint32Array): Spots {
     const c = this.data.columns;
-    return this.#hotspots(places, (p) => this.#placeAddress[p], (p) => ({
+    return this.#hotspots(places, this.#placeAddress, this.#addressCount, (p) => ({
       name: this.#functionName(c.placeFunction[p]),
       address: hexAddress(c.placeLow[p], c.placeHigh[p]),
     }));
   }
 
+  /** @param keys what each place is counted as, below `keyCount`  @param name of what a place stands for */
   #hotspots(
     places: Uint32Array,
-    key: (place: number) => number,
+    keys: Uint32Array,
+    keyCount: number,
     name: (place: number) => Pick<Hotspot, "name" | "address">,
   ): Spots {
-    const { reasons, columns } = this.data;
-    const spots = new Map<
-      number,
-      { place: number; exits: number; byReason: [reason: number, exits: number][] }
-    >();
+    const { reasons, columns } = this.data, exits = new Uint32Array(keyCount);
+    const firsts = new Map<number, number>();
+    for (let p = 0; p < places.length; p++) if (places[p] !== 0) exits[keys[p]] += places[p];
+    // Reasons are kept apart only for what can be among the rows.
+    const least = exits.slice().sort().at(-ROWS_MAX) ?? 0;
+    const byReason = new Map<number, Map<number, number>>();
+    let count = 0;
+    for (let k = 0; k < keyCount; k++) if (exits[k] > 0) count++;
     for (let p = 0; p < places.length; p++) {
-      if (places[p] === 0) continue;
-      const k = key(p);
-      let spot = spots.get(k);
-      if (spot === undefined) spots.set(k, spot = { place: p, exits: 0, byReason: [] });
-      const reason = columns.placeReason[p], own = spot.byReason.find((r) => r[0] === reason);
-      spot.exits += places[p];
-      if (own === undefined) spot.byReason.push([reason, places[p]]);
-      else own[1] += places[p];
+      const k = keys[p];
+      if (places[p] === 0 || exits[k] < least) continue;
+      if (!firsts.has(k)) firsts.set(k, p);
+      const own = byReason.get(k) ?? new Map<number, number>(), reason = columns.placeReason[p];
+      byReason.set(k, own.set(reason, (own.get(reason) ?? 0) + places[p]));
     }
-    const all = [...spots.values()].sort((a, b) => b.exits - a.exits || a.place - b.place);
-    const rows = all.slice(0, ROWS_MAX).map((s): Hotspot => ({
-      ...name(s.place),
-      exits: s.exits,
-      reasons: s.byReason.sort((a, b) => b[1] - a[1]).slice(0, REASONS_SHOWN).map((
+    const all = [...firsts].sort(([a, p], [b, q]) => exits[b] - exits[a] || p - q);
+    const rows = all.slice(0, ROWS_MAX).map(([k, place]): Hotspot => ({
+      ...name(place),
+      exits: exits[k],
+      reasons: [...byReason.get(k)!].sort((a, b) => b[1] - a[1]).slice(0, REASONS_SHOWN).map((
         [r, n],
       ) => [reasons[r], n]),
     }));
-    return { rows, count: all.length };
+    return { rows, count };
   }
 
   #functionName(f: number): string | null {
@@ -168,12 +169,12 @@ export class TraceModel {
   #calls(first: number, end: number): CallCount[] {
     const c = this.data.columns;
     const rows = this.data.callKinds.map((k): CallCount => ({ ...k, calls: 0, failed: 0 }));
-    const to = lowerBound(c.callExit, end);
-    for (let i = lowerBound(c.callExit, first); i < to; i++) {
-      const row = rows[c.callKind[i]];
-      row.calls++;
-      row.failed += c.callFailed[i];
-    }
+    const from = lowerBound(c.callExit, first), to = lowerBound(c.callExit, end, from);
+    const counts = this.#counters.calls.counts(from, to);
+    rows.forEach((row, k) => {
+      row.failed = counts[2 * k + 1];
+      row.calls = counts[2 * k] + row.failed;
+    });
     return rows.filter((r) => r.calls > 0).sort((a, b) => b.calls - a.calls || compare(a.name, b.name));
   }
 
@@ -193,17 +194,16 @@ export class TraceModel {
   #exitFlame(first: number, end: number, places: Uint32Array): Flame {
     const c = this.data.columns, counts = new Float64Array(c.pathParent.length);
     for (let p = 0; p < places.length; p++) counts[c.placePath[p]] += places[p];
-    const to = lowerBound(c.stackExit, end);
-    for (let i = lowerBound(c.stackExit, first); i < to; i++) {
-      counts[c.stackPath[i]]++;
-      counts[c.placePath[c.exitPlace[c.stackExit[i]]]]--;
-    }
+    const from = lowerBound(c.stackExit, first), to = lowerBound(c.stackExit, end, from);
+    const { stacks, stackPlaces } = this.#counters, alone = stackPlaces.counts(from, to);
+    stacks.addTo(counts, from, to);
+    for (let p = 0; p < alone.length; p++) if (alone[p] !== 0) counts[c.placePath[p]] -= alone[p];
     return this.#flame(counts);
   }
 
   #sampleFlame(from: number, to: number): Flame {
-    const c = this.data.columns, counts = new Float64Array(c.pathParent.length);
-    for (let i = from; i < to; i++) counts[c.samplePath[i]]++;
+    const counts = new Float64Array(this.data.columns.pathParent.length);
+    this.#counters.samples.addTo(counts, from, to);
     return this.#flame(counts);
   }
 
@@ -229,22 +229,50 @@ interface Spots {
   count: number;
 }
 
+/** Events of every sort, countable by kind. */
+interface Counters {
+  exits: PrefixCounts;
+  places: PrefixCounts;
+  /** Kind of call times two, and one where it failed. */
+  calls: PrefixCounts;
+  interrupts: PrefixCounts;
+  samples: PrefixCounts;
+  /** Exits with sampled stacks: by that stack, and by the place that they are from. */
+  stacks: PrefixCounts;
+  stackPlaces: PrefixCounts;
+}
+
+function countersOf({ columns: c, callKinds, interruptKinds }: ModelData): Counters {
+  const paths = c.pathParent.length, places = c.placeReason.length;
+  return {
+    exits: new PrefixCounts(c.exitKind, c.kindVcpu.length),
+    places: new PrefixCounts(c.exitPlace, places),
+    calls: new PrefixCounts(
+      Uint32Array.from(c.callKind, (kind, i) => kind * 2 + c.callFailed[i]),
+      callKinds.length * 2,
+    ),
+    interrupts: new PrefixCounts(c.interruptKind, interruptKinds.length),
+    samples: new PrefixCounts(c.samplePath, paths),
+    stacks: new PrefixCounts(c.stackPath, paths),
+    stackPlaces: new PrefixCounts(c.stackExit.map((exit) => c.exitPlace[exit]), places),
+  };
+}
+
 /** Counts events by bucket and kind. */
 function tally(
   times: Float64Array,
-  kinds: Uint16Array,
-  kindCount: number,
+  events: PrefixCounts,
   { startNs, endNs }: TimeRange,
   buckets: number,
   found: (bucket: number, kind: number, n: number) => void,
 ): void {
-  const end = lowerBound(times, endNs), counts = new Uint32Array(kindCount);
+  const end = lowerBound(times, endNs), counts = new Uint32Array(events.kindCount);
   for (let b = 0, from = lowerBound(times, startNs); b < buckets && from < end; b++) {
     const edge = startNs + (endNs - startNs) * (b + 1) / buckets;
-    const to = b === buckets - 1 ? end : lowerBound(times, edge, from, end);
+    const to = b === buckets - 1 ? end : lowerBoundNear(times, edge, from, end);
     if (to === from) continue;
-    for (let i = from; i < to; i++) counts[kinds[i]]++;
-    for (let k = 0; k < kindCount; k++) {
+    events.addTo(counts, from, to);
+    for (let k = 0; k < counts.length; k++) {
       if (counts[k] > 0) found(b, k, counts[k]);
       counts[k] = 0;
     }
@@ -294,16 +322,16 @@ class Lanes {
     for (const lane of this.list) lane.halted = lane.halted.map((h) => Math.round(h * 1e4) / 1e4);
   }
 
-  halt(vcpu: number, startNs: number, endNs: number): void {
-    const lane = this.#byVcpu[vcpu], bucketNs = this.#bucketNs, { range } = this;
+  /** Shares of buckets in which a vCPU was halted. */
+  halted(vcpu: number, time: HaltedTime): void {
+    const lane = this.#byVcpu[vcpu], { startNs, endNs } = this.range;
     if (lane === undefined) return;
-    const from = Math.max(startNs, range.startNs) - range.startNs;
-    const to = Math.min(endNs, range.endNs) - range.startNs;
-    lane.haltedShare += (to - from) / (range.endNs - range.startNs);
-    const last = Math.min(this.buckets - 1, Math.floor(to / bucketNs));
-    for (let b = Math.floor(from / bucketNs); b <= last; b++) {
-      const inside = Math.min(to, (b + 1) * bucketNs) - Math.max(from, b * bucketNs);
-      if (inside > 0) lane.halted[b] = Math.min(1, lane.halted[b] + inside / bucketNs);
+    const edges = Float64Array.from({ length: this.buckets + 1 }, (_, b) => startNs + this.#bucketNs * b);
+    edges[this.buckets] = endNs;
+    const before = time.before(edges);
+    lane.haltedShare = (before[this.buckets] - before[0]) / (endNs - startNs);
+    for (let b = 0; b < this.buckets; b++) {
+      lane.halted[b] = Math.max(0, Math.min(1, (before[b + 1] - before[b]) / this.#bucketNs));
     }
   }
 }
