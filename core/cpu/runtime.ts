@@ -141,7 +141,10 @@ export function buildRuntime(m: ModuleBuilder): Runtime {
     e.dispatch(rec, bud, X.load(16, X.sub(rec, X.c32(8))));
   });
   rt.left = def([I32, I32], [], (e, [rec, bud]) => {
-    e.unlikely(X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY)), () => e.dispatch(rec, bud, X.load(16, rec)));
+    // By its own handler: the record's may be the region's entry, and of two accesses that take each other's TLB entry
+    // away each would come back here for ever.
+    const retry = X.eq(e.state(32, L.LEAVE), X.c32(Leave.RETRY));
+    e.unlikely(retry, () => e.dispatch(rec, bud, X.load(16, rec, REC.FORM)));
   });
   rt.goto = def([I64, I32, I32], [], defineGoto(rt));
   rt.segLinear = def(
