@@ -123,7 +123,7 @@ export class Xen implements Snapshottable {
 
   /** VMMCALL or VMCALL: performs the hypercall that the registers describe, and stores its result in RAX. */
   hypercall(vcpu: XenVcpu): void {
-    const is64 = vcpu.is64, lo = vcpu.reg(0), nr = is64 && vcpu.regHi(0) !== 0 ? -1 : lo;
+    const is64 = vcpu.is64, nr = numberOf(vcpu.reg(0), is64 ? vcpu.regHi(0) : 0);
     const words = this.#words, regs = is64 ? ARGS64 : ARGS32;
     for (let i = 0; i < regs.length; i++) {
       words[i * 2] = vcpu.reg(regs[i]);
@@ -311,7 +311,7 @@ export class Xen implements Snapshottable {
         words[a * 2] = s.u32(c.long * (2 + a));
         words[a * 2 + 1] = c.is64 ? s.u32(c.long * (2 + a) + 4) : 0;
       }
-      const nr = c.is64 && s.u32(4) !== 0 ? -1 : s.u32(0);
+      const nr = numberOf(s.u32(0), c.is64 ? s.u32(4) : 0);
       const entry = new Call(c.vcpu, c.is64, words, c.traced, work);
       const result = this.#perform(nr, entry);
       work = entry.work;
@@ -345,4 +345,9 @@ export class Xen implements Snapshottable {
     };
     observer.onHypercall(event);
   }
+}
+
+/** Number of a hypercall as a guest gives it, in 64 bits; what no recording could hold exactly stands for all beyond. */
+function numberOf(low: number, high: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, (high >>> 0) * 0x1_0000_0000 + (low >>> 0));
 }

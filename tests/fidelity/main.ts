@@ -6,8 +6,10 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { DEFAULT_CONFIG } from "../../core/config.ts";
 import { campaignMain } from "./campaign.ts";
+import { decoderMain } from "./decoder_main.ts";
 import { coverageMain } from "./coverage_report.ts";
 import { hostMain } from "./host_main.ts";
+import { hypercallMain } from "./hypercalls.ts";
 import { lockstepMain } from "./lockstep.ts";
 import { kutMain } from "./kvm_unit_tests.ts";
 import { matrixMain } from "./matrix_guests.ts";
@@ -19,7 +21,8 @@ const HELP = `Prove the processor and the machine against things not written her
 
 Usage: deno task fidelity MODE [OPTION]...
 
-  (no mode)           rounds of the host comparison in random order, until the time is over or one finds something
+  (no mode)           rounds of host comparison, decoder and hypercalls in random order, until the time is over or one
+                      finds something
     --seconds N --seed S
 
   --host              the host's own processor runs the same instructions (Linux x86-64, gcc)
@@ -37,6 +40,13 @@ Usage: deno task fidelity MODE [OPTION]...
     --seed S          seed of the states (default: 1)
     --csv             print every form
     --write           write docs/fidelity-coverage.md
+
+  --decoder           random and structured bytes decoded here and by iced-x86: length, validity, operands
+    --strings N       how many (default: 10000000)
+    --seed S
+
+  --hypercalls        guests that make random hypercalls with hostile arguments: one state in every engine, and replayed
+    --seconds N --seed S
 
   --lockstep [GUEST] [KEY=VALUE ...]  a guest (default: the demo) on interpreter and compiler side by side
     --most N          instructions (default: 20000000)
@@ -64,9 +74,10 @@ Usage: deno task fidelity MODE [OPTION]...
 /** Entry point; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
-    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep", "matrix"],
+    boolean: ["help", "host", "strict", "loops", "coverage", "csv", "write", "qemu", "lockstep", "matrix"]
+      .concat(["decoder", "hypercalls"]),
     string: ["seconds", "seed", "case", "groups", "show", "jit", "xtf", "only", "kut"].concat(
-      ["cpuid", "states", "most", "slice", "testfloat", "level", "_"],
+      ["cpuid", "states", "most", "slice", "testfloat", "level", "strings", "_"],
     ),
     default: { seed: "1", groups: "int,invalid", show: "10", states: "1000" },
   });
@@ -93,6 +104,10 @@ export async function main(args: string[]): Promise<number> {
       slice: Number(slice),
       jit: Number(jit),
     });
+  }
+  if (options.decoder) return decoderMain(Number(options.strings ?? 10_000_000), Number(options.seed));
+  if (options.hypercalls) {
+    return await hypercallMain(Number(options.seconds ?? 10), Number(options.seed));
   }
   if (options.coverage) {
     const { states, seed, csv, write } = options;
