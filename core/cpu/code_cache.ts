@@ -10,6 +10,7 @@ import * as L from "../layout.ts";
 import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { PAGE_SIZE } from "../mmu/physmem.ts";
+import { CodePage } from "./code_page.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
 import { VARIANTS } from "./decode/entry.ts";
 import { type Form, formKey } from "./form.ts";
@@ -26,34 +27,12 @@ const BLOCK_MAX = 64;
 const BLOCK_BYTES = 8 + (BLOCK_MAX + 1) * REC_SIZE;
 /** Code in a page that has been overwritten this often is interpreted: compiling it again would cost more. */
 const REWRITES_MAX = 32;
+/** What stands for the count in the header of a block in such a page. */
+const CHANGES = 0xffff;
 /** Blocks that run once (truncated, alone, page-crossing) are built here. */
 const SCRATCH = L.CODE + L.CODE_SIZE - BLOCK_BYTES;
 /** Where the records of decoded blocks end. */
 export const CODE_END: number = SCRATCH;
-
-/** The blocks of one physical page. */
-class CodePage {
-  /** Record address, or several, by offset in page + mode × 4096. */
-  readonly blocks = new Map<number, number[]>();
-  /** One bit a byte: set where an instruction has been decoded from. */
-  readonly bytes = new Uint8Array(PAGE_SIZE / 8);
-  /** Linear page numbers at which it was decoded, while a debugger is attached. */
-  readonly linear = new Set<number>();
-
-  clear(): void {
-    this.blocks.clear();
-    this.linear.clear();
-    this.bytes.fill(0);
-  }
-  mark(offset: number, length: number): void {
-    for (let i = offset; i < offset + length; i++) this.bytes[i >> 3] |= 1 << (i & 7);
-  }
-  overlaps(offset: number, length: number): boolean {
-    const end = Math.min(offset + length, PAGE_SIZE);
-    for (let i = offset; i < end; i++) if (this.bytes[i >> 3] >> (i & 7) & 1) return true;
-    return false;
-  }
-}
 
 /** The decoded code of one machine. */
 export class CodeCache {
@@ -127,7 +106,37 @@ export class CodeCache {
     const page = Math.floor(fetched.gpa / PAGE_SIZE), offset = fetched.gpa % PAGE_SIZE;
     const known = this.#pages.get(page)?.blocks.get(offset + mode * PAGE_SIZE);
     const rec = this.#at(known, rip | 0, Math.floor(rip / 0x1_0000_0000) | 0);
-    return rec !== 0 ? rec : this.#decodeBlock(rip, page, offset, fetched.host, mode);
+    if (rec === 0) return this.#decodeBlock(rip, page, offset, fetched.host, mode);
+    return this.#lives(rec) || this.#decodeAgain(rec, rip, page, offset, fetched.host, mode)
+      ? rec
+      : ~this.scratch(rip, 1);
+  }
+
+  /** True for a block whose code is as it was decoded. */
+  #lives(first: number): boolean {
+    return this.s.i32[(first - 4) >> 2] > 0;
+  }
+
+  /** Decodes a block that `#spoil` left into its old records, which links and the jump cache know; false: nothing to decode. */
+  #decodeAgain(
+    first: number,
+    rip: number,
+    page: number,
+    offset: number,
+    host: number,
+    mode: number,
+  ): boolean {
+    const most = this.#u8[first + REC.REM], { count, end } = this.#fill(first, rip, offset, host, most, mode);
+    if (count === 0) {
+      this.#u8[first + REC.REM] = most;
+      this.#view.setUint16(first + REC.HANDLER, this.#stale, true);
+      return false;
+    }
+    this.#header(first, count);
+    this.#view.setUint16(first - 6, CHANGES, true);
+    this.#pages.get(page)!.mark(offset, this.#ripOf(end) - rip);
+    this.decoded++;
+    return true;
   }
 
   #decodeBlock(rip: number, page: number, offset: number, host: number, mode: number): number {
@@ -138,7 +147,8 @@ export class CodeCache {
     if (count === 0) return ~this.scratch(rip, 1);
     this.#header(first, count);
     this.#markLoop(first, count, page, offset, mode);
-    if (this.threshold > 0 && this.#rewrites[page] < REWRITES_MAX) this.#count(first);
+    if (this.#rewrites[page] >= REWRITES_MAX) this.#view.setUint16(first - 6, CHANGES, true);
+    else if (this.threshold > 0) this.#count(first);
     const bytes = this.#ripOf(end) - rip;
     let p = this.#pages.get(page);
     if (!p) {
@@ -201,10 +211,15 @@ export class CodeCache {
     v.setUint16(first + REC.HANDLER, this.#profile, true);
   }
 
-  /** How often a counted block has run; Infinity for one that is not counted (any more). */
+  /**
+   * How often a counted block has run; Infinity for one that is not counted (any more); less than nothing where code keeps
+   * changing: such blocks go one by one, and compiled code counts on a page's going together.
+   */
   heat(first: number): number {
     const v = this.#view;
-    if (v.getUint16(first + REC.HANDLER, true) !== this.#profile) return Infinity;
+    if (v.getUint16(first + REC.HANDLER, true) !== this.#profile) {
+      return v.getUint16(first - 6, true) === CHANGES ? -1 : Infinity;
+    }
     return Math.min(this.threshold, 0xffff) - (v.getUint32(first - 8, true) >>> 16);
   }
 
@@ -245,7 +260,7 @@ export class CodeCache {
       if (Math.floor(key / PAGE_SIZE) !== here.mode) continue;
       for (const rec of list) {
         const lo = i32[(rec + REC.RIP_LO) >> 2], hi = i32[(rec + REC.RIP_HI) >> 2];
-        if (hi === here.ripHi && lo >>> 12 === here.ripLo >>> 12) found.push(rec);
+        if (hi === here.ripHi && lo >>> 12 === here.ripLo >>> 12 && this.#lives(rec)) found.push(rec);
       }
     }
     return found.sort((a, b) => Math.min(this.heat(b), 0xffff) - Math.min(this.heat(a), 0xffff) || a - b);
@@ -261,12 +276,15 @@ export class CodeCache {
     const inPage = ripHi === here.ripHi && ripLo >>> 12 === here.ripLo >>> 12;
     if (!inPage) return this.#cachedJump(ripLo, ripHi, here.mode);
     const offset = here.offset + ripLo - here.ripLo & 0xfff;
-    return this.#at(here.page.blocks.get(offset + here.mode * PAGE_SIZE), ripLo, ripHi);
+    const rec = this.#at(here.page.blocks.get(offset + here.mode * PAGE_SIZE), ripLo, ripHi);
+    return rec !== 0 && this.#lives(rec) ? rec : 0;
   }
 
   #cachedJump(ripLo: number, ripHi: number, mode: number): number {
     const { i32 } = this.s, at = (i32[L.JC_BASE >> 2] + jumpCacheOffset(ripLo, ripHi)) >> 2;
-    return i32[at] === ripLo && i32[at + 1] === ripHi && i32[at + 3] === mode ? i32[at + 2] : 0;
+    if (i32[at] !== ripLo || i32[at + 1] !== ripHi || i32[at + 3] !== mode) return 0;
+    const rec = i32[at + 2];
+    return this.#lives(rec) ? rec : 0;
   }
   #pageOf: { page: CodePage; offset: number; ripLo: number; ripHi: number; mode: number } | null = null;
 
@@ -407,7 +425,31 @@ export class CodeCache {
     const p = this.#pages.get(page);
     if (!p || !p.overlaps(offset, length)) return;
     if (this.#rewrites[page] < REWRITES_MAX) this.#rewrites[page]++;
+    else if (this.#spoil(p, offset, length)) return;
     this.#drop(page, p);
+  }
+
+  /**
+   * Drops only the blocks that hold bytes about to change, in a page that is overwritten again and again: they keep their
+   * records, and are decoded into them when they are wanted.
+   * @returns false when none was good any more: the page has become data
+   */
+  #spoil(p: CodePage, offset: number, length: number): boolean {
+    let killed = false;
+    for (const [key, list] of p.blocks) {
+      const at = key % PAGE_SIZE;
+      for (const rec of list) {
+        const end = rec + this.#u8[rec + REC.REM] * REC_SIZE;
+        if (
+          !this.#lives(rec) || at >= offset + length || at + this.#ripOf(end) - this.#ripOf(rec) <= offset
+        ) {
+          continue;
+        }
+        this.#kill(rec);
+        killed = true;
+      }
+    }
+    return killed;
   }
 
   /** Drops what was decoded around a linear address, because blocks are to end there from now on. */
@@ -417,7 +459,7 @@ export class CodeCache {
   }
 
   #drop(page: number, p: CodePage): void {
-    for (const list of p.blocks.values()) for (const rec of list) this.#kill(rec);
+    for (const list of p.blocks.values()) for (const rec of list) if (this.#lives(rec)) this.#kill(rec);
     this.#pages.delete(page);
     p.clear();
     this.#spare = p;
