@@ -14,8 +14,9 @@ const DR_FIRST = Reason.DR0_READ, DR_LAST = Reason.DR0_WRITE + 15;
 
 /** One machine's exits. */
 export class ExitDoor {
-  /** Attached observer; null: exits are counted only. */
-  observer: Observer | null = null;
+  #observer: Observer | null = null;
+  /** The observer wants exits. */
+  #wanted = false;
   /** Exits so far; also the `seq` of the next one. */
   count = 0;
   /** vCPU that runs. */
@@ -32,6 +33,15 @@ export class ExitDoor {
 
   constructor(readonly cpu: Cpu, readonly clock: Clock, readonly intercepts: Intercepts) {}
 
+  /** Attached observer; null, or one that wants no exits: they are counted only. */
+  get observer(): Observer | null {
+    return this.#observer;
+  }
+  set observer(observer: Observer | null) {
+    this.#observer = observer;
+    this.#wanted = observer?.onExit !== undefined;
+  }
+
   /**
    * Begins an exit if the event is intercepted.
    * @param info1 EXITINFO1 as a safe integer, or -1: does not apply
@@ -44,7 +54,7 @@ export class ExitDoor {
       this.debugArmed = false;
     }
     this.#open = true;
-    if (this.observer !== null) this.#fill(reason, info1, info2);
+    if (this.#wanted) this.#fill(reason, info1, info2);
     return true;
   }
 
@@ -55,7 +65,7 @@ export class ExitDoor {
     this.count++;
     if (this.active) {
       this.active = false;
-      this.observer!.onExit(this.event);
+      this.#observer!.onExit!(this.event);
     }
   }
 

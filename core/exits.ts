@@ -253,8 +253,8 @@ export interface SampleEvent {
 
 /** What may be attached at the door: recorder, replayer, debugger, profiler. */
 export interface Observer {
-  /** An exit, complete. */
-  onExit(e: ExitEvent): void;
+  /** An exit, complete. Left out: exits are counted only. */
+  onExit?(e: ExitEvent): void;
   /** A hypercall, or one entry of a multicall. */
   onHypercall(h: HypercallEvent): void;
   /** A delivered interrupt. */

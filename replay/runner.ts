@@ -130,7 +130,7 @@ export async function runUnrecorded(
 }
 
 function consoleOnly(onConsole: Observer["onConsole"]): Observer {
-  return { onConsole, onExit() {}, onHypercall() {}, onInterrupt() {}, onInput() {} };
+  return { onConsole, onHypercall() {}, onInterrupt() {}, onInput() {} };
 }
 
 /** Runs until the guest ends or is ended. */

@@ -291,6 +291,35 @@ const SUBJECTS: Subject[] = [
       };
     },
   },
+  ...[0, 3].map((cpl): Subject => ({
+    name: `SYSENTER at CPL ${cpl}`,
+    op: "sysenter",
+    code: [0x0f, 0x34],
+    bits: 32,
+    cpl,
+    prepare: (r) => {
+      const sel = r.below(8) === 0 ? r.below(4) : Sel.CODE0 | r.below(4);
+      return ({ s }) => {
+        s.setWords(L.MSR_SYSENTER_CS, sel, 0);
+        s.setWords(L.MSR_SYSENTER_ESP, STACK, 0);
+        s.setWords(L.MSR_SYSENTER_EIP, TARGET, 0);
+      };
+    },
+  })),
+  {
+    name: "SYSEXIT",
+    op: "sysexit",
+    code: [0x0f, 0x35],
+    bits: 32,
+    prepare: (r) => {
+      const sel = r.below(8) === 0 ? r.below(4) : Sel.CODE0;
+      return ({ s }) => {
+        s.setWords(L.MSR_SYSENTER_CS, sel, 0);
+        s.setReg(Gpr.CX, At.STACK3, 0);
+        s.setReg(Gpr.DX, TARGET, 0);
+      };
+    },
+  },
   { name: "IRETD", op: "iret", code: [0xcf], prepare: returnFrame32, bits: 32 },
   ...([64, 32] as const).flatMap((bits) =>
     [0, 3].flatMap((cpl) =>

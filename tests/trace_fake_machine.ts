@@ -75,7 +75,7 @@ export class FakeMachine implements Machine {
     }
     if (this.x & 4) e.injectedVector = this.x >>> 8 & 0xff;
     if (this.x & 8) e.errorCode = this.x >>> 3;
-    this.observer?.onExit(e);
+    this.observer?.onExit?.(e);
   }
 
   #hypercall(): void {

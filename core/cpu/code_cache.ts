@@ -93,7 +93,7 @@ export class CodeCache {
     const { s } = this;
     if (s.code64) return rip;
     if (rip > s.segLimit(Seg.CS)) raise(Vec.GP, 0);
-    return (s.segBase(Seg.CS) + rip) % 0x1_0000_0000;
+    return (s.segBase(Seg.CS) + rip) >>> 0;
   }
 
   /**
@@ -103,7 +103,7 @@ export class CodeCache {
   lookup(rip: number): number {
     const fetched = this.mmu.fetchHost(this.linear(rip));
     const mode = this.s.i32[L.MODE >> 2];
-    const page = Math.floor(fetched.gpa / PAGE_SIZE), offset = fetched.gpa % PAGE_SIZE;
+    const { page, offset } = fetched;
     const known = this.#pages.get(page)?.blocks.get(offset + mode * PAGE_SIZE);
     const rec = this.#at(known, rip | 0, Math.floor(rip / 0x1_0000_0000) | 0);
     if (rec === 0) return this.#decodeBlock(rip, page, offset, fetched.host, mode);
@@ -290,11 +290,11 @@ export class CodeCache {
 
   /** Prepares `find` for the blocks around a RIP that is about to be executed. */
   locate(rip: number): void {
-    const { gpa } = this.mmu.fetchHost(this.linear(rip));
-    const page = this.#pages.get(Math.floor(gpa / PAGE_SIZE));
+    const { page: number, offset } = this.mmu.fetchHost(this.linear(rip));
+    const page = this.#pages.get(number);
     const mode = this.s.i32[L.MODE >> 2];
     const ripHi = Math.floor(rip / 0x1_0000_0000) | 0;
-    this.#pageOf = page ? { page, offset: gpa % PAGE_SIZE, ripLo: rip | 0, ripHi, mode } : null;
+    this.#pageOf = page ? { page, offset, ripLo: rip | 0, ripHi, mode } : null;
   }
 
   /** RIP in a record, as far as differences inside a page need it. */
@@ -318,7 +318,7 @@ export class CodeCache {
     const base = this.s.code64 ? 0 : this.s.segBase(Seg.CS), { splits } = this;
     let count = 0, rip = start, rec = at;
     while (count < most) {
-      if (splits !== null && count > 0 && splits.has(base === 0 ? rip : (base + rip) % 0x1_0000_0000)) break;
+      if (splits !== null && count > 0 && splits.has(base === 0 ? rip : (base + rip) >>> 0)) break;
       const room = Math.min(PAGE_SIZE - offset, limit - rip + 1);
       if (room <= 0 || d.decode(this.#u8, host, room, mode) !== Decoded.OK) break;
       this.#record(rec, rip);
@@ -379,7 +379,7 @@ export class CodeCache {
   scratch(rip: number, most: number): number {
     const mode = this.s.i32[L.MODE >> 2], first = SCRATCH + 8;
     const fetched = this.mmu.fetchHost(this.linear(rip));
-    const offset = fetched.gpa % PAGE_SIZE;
+    const { offset } = fetched;
     let count = 0, end = first;
     if (fetched.host >= 0) {
       ({ count, end } = this.#fill(first, rip, offset, fetched.host, Math.min(most, BLOCK_MAX), mode));
@@ -437,7 +437,7 @@ export class CodeCache {
   #spoil(p: CodePage, offset: number, length: number): boolean {
     let killed = false;
     for (const [key, list] of p.blocks) {
-      const at = key % PAGE_SIZE;
+      const at = key & (PAGE_SIZE - 1);
       for (const rec of list) {
         const end = rec + this.#u8[rec + REC.REM] * REC_SIZE;
         if (

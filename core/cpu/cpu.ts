@@ -202,7 +202,7 @@ export class Cpu extends WaitingEvents implements Core {
       const budget = Math.min(this.limit - counter.icount, this.#slice), length = i32[(known - 4) >> 2];
       if (length <= budget) return this.#enter(known, budget, length);
     }
-    const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
+    const rip = s.code64 ? s.rip : s.rip >>> 0;
     i32[SLOT] = 0;
     if (this.debug !== null && this.debug.splits.has(this.code.linear(rip))) {
       return this.#enter(this.code.scratch(rip, 1), 1, 1);
@@ -275,7 +275,7 @@ export class Cpu extends WaitingEvents implements Core {
     this.currentRip = s.rip;
     watch.pass = true;
     try {
-      this.#enter(this.code.scratch(s.code64 ? s.rip : s.rip % 0x1_0000_0000, 1), 1, 1);
+      this.#enter(this.code.scratch(s.code64 ? s.rip : s.rip >>> 0, 1), 1, 1);
     } finally {
       watch.pass = false;
     }
@@ -318,7 +318,7 @@ export class Cpu extends WaitingEvents implements Core {
   /** Physical page of the instruction whose slow path runs. */
   #executingPage(): number {
     const { s, mmu } = this, rip = this.#ripOf(s.i32[REC_AT]);
-    const la = s.code64 ? rip : (s.segBase(Seg.CS) + rip) % 0x1_0000_0000;
+    const la = s.code64 ? rip : (s.segBase(Seg.CS) + rip) >>> 0;
     return mmu.tlb.exec[s.cpl === 3 ? 1 : 0].find(la | 0, Math.floor(la / 0x1_0000_0000) | 0);
   }
 
@@ -366,7 +366,7 @@ export class Cpu extends WaitingEvents implements Core {
     u32[L.HELD_BREAKPOINTS >> 2] = 0;
     i32[L.INT_SHADOW >> 2] = 0;
     i32[SLOT] = 0;
-    const rip = s.code64 ? s.rip : s.rip % 0x1_0000_0000;
+    const rip = s.code64 ? s.rip : s.rip >>> 0;
     this.currentRip = rip;
     i32[L.ALONE >> 2] = 1;
     this.insn.at = 0;
@@ -395,7 +395,7 @@ export class Cpu extends WaitingEvents implements Core {
   #instructionBreakpoint(): boolean {
     const { s } = this, dr7 = s.u32[(L.DR + 56) >> 2];
     if ((dr7 & 0xff) === 0 || s.u32[L.FLAGS >> 2] & Fl.RF) return false;
-    const hit = breakpointsAt(s, this.code.linear(s.code64 ? s.rip : s.rip % 0x1_0000_0000));
+    const hit = breakpointsAt(s, this.code.linear(s.code64 ? s.rip : s.rip >>> 0));
     if (hit === 0) return false;
     this.#setDr6(hit);
     this.#fault(Vec.DB, -1);

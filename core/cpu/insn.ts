@@ -104,7 +104,8 @@ export class Insn {
   }
   /** RIP of the instruction. */
   get rip(): number {
-    return this.s.i32[(this.at + REC.RIP_HI) >> 2] * 0x1_0000_0000 + this.s.u32[(this.at + REC.RIP_LO) >> 2];
+    const hi = this.s.i32[(this.at + REC.RIP_HI) >> 2], lo = this.s.u32[(this.at + REC.RIP_LO) >> 2];
+    return hi === 0 ? lo : hi * 0x1_0000_0000 + lo;
   }
   /** RIP of the next instruction, wrapped to the code segment's width (16-bit code wraps at 64 KiB only on branches). */
   get nextRip(): number {

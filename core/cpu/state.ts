@@ -150,12 +150,13 @@ export class CpuState {
 
   /** A 64-bit state field as a number; exact for canonical and physical addresses. Signed. */
   num(off: number): number {
-    return this.i32[(off >> 2) + 1] * 0x1_0000_0000 + this.u32[off >> 2];
+    const hi = this.i32[(off >> 2) + 1], lo = this.u32[off >> 2];
+    return hi === 0 ? lo : hi * 0x1_0000_0000 + lo;
   }
   /** Stores a signed safe integer in a 64-bit state field. */
   setNum(off: number, value: number): void {
     this.u32[off >> 2] = value;
-    this.i32[(off >> 2) + 1] = Math.floor(value / 0x1_0000_0000);
+    this.i32[(off >> 2) + 1] = value >= 0 && value <= 0xffff_ffff ? 0 : Math.floor(value / 0x1_0000_0000);
   }
   /** Low word, high word of any 64-bit state field. */
   word(off: number): number {

@@ -107,10 +107,9 @@ export class PhysMem {
 
   /** Host offset of a backed gpa, or -1. Valid up to the end of its page only. */
   host(gpa: number): number {
-    const p = Math.floor(gpa / PAGE_SIZE);
-    if (p >= 1 << 20 || p < 0) return -1;
-    const h = this.hostPage[p];
-    return h === 0 ? -1 : h * PAGE_SIZE + (gpa % PAGE_SIZE);
+    if (gpa < 0 || gpa > 0xffff_ffff) return -1;
+    const h = this.hostPage[gpa >>> 12];
+    return h === 0 ? -1 : h * PAGE_SIZE + (gpa & (PAGE_SIZE - 1));
   }
 
   /** True when every byte of the range is backed. */
@@ -161,21 +160,21 @@ export class PhysMem {
   /** Reads 16 bits. */
   read16(gpa: number): number {
     const h = this.host(gpa);
-    if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 2) return this.view.getUint16(h, true);
+    if (h >= 0 && (gpa & (PAGE_SIZE - 1)) <= PAGE_SIZE - 2) return this.view.getUint16(h, true);
     return this.read8(gpa) | this.read8(gpa + 1) << 8;
   }
   /** @see read8 */
   /** Reads 32 bits. */
   read32(gpa: number): number {
     const h = this.host(gpa);
-    if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 4) return this.view.getUint32(h, true);
+    if (h >= 0 && (gpa & (PAGE_SIZE - 1)) <= PAGE_SIZE - 4) return this.view.getUint32(h, true);
     return (this.read16(gpa) | this.read16(gpa + 2) << 16) >>> 0;
   }
   /** Little-endian writes; writes to ROM or unbacked memory are dropped. */
   write8(gpa: number, value: number): void {
     const h = this.host(gpa), page = Math.floor(gpa / PAGE_SIZE);
     if (h < 0 || this.rom[page]) return;
-    this.touch(page, gpa % PAGE_SIZE, 1);
+    this.touch(page, gpa & (PAGE_SIZE - 1), 1);
     this.u8[h] = value;
   }
   /** @see write8 */
@@ -188,9 +187,9 @@ export class PhysMem {
   /** Writes 32 bits. */
   write32(gpa: number, value: number): void {
     const h = this.host(gpa), page = Math.floor(gpa / PAGE_SIZE);
-    if (h >= 0 && gpa % PAGE_SIZE <= PAGE_SIZE - 4) {
+    if (h >= 0 && (gpa & (PAGE_SIZE - 1)) <= PAGE_SIZE - 4) {
       if (this.rom[page]) return;
-      this.touch(page, gpa % PAGE_SIZE, 4);
+      this.touch(page, gpa & (PAGE_SIZE - 1), 4);
       this.view.setUint32(h, value >>> 0, true);
       return;
     }

@@ -25,8 +25,10 @@ const SET_SHIFT = Math.log2(L.TLB_SET_SIZE);
 
 const TWO32 = 0x1_0000_0000;
 
-/** Where an instruction byte is: guest-physical address, and host offset (-1: no backing). */
+/** Where an instruction byte is: guest-physical page, offset in it, address; and host offset (-1: no backing). */
 export interface FetchResult {
+  page: number;
+  offset: number;
   gpa: number;
   host: number;
 }
@@ -38,7 +40,7 @@ export class Translator {
   /** A second answer: high words and the like. */
   lo = 0;
   hi = 0;
-  readonly #fetched: FetchResult = { gpa: 0, host: -1 };
+  readonly #fetched: FetchResult = { page: 0, offset: 0, gpa: 0, host: -1 };
 
   constructor(readonly s: CpuState, readonly mem: PhysMem) {
     this.walker = new PageWalker(s, mem);
@@ -159,11 +161,15 @@ export class Translator {
 
   /** Translates an instruction address for execution. The result object is reused. Raises #PF, #GP when not canonical. */
   fetchHost(la: number): FetchResult {
-    const hi = Math.floor(la / TWO32) | 0;
+    const lo = la | 0, hi = Math.floor(la / TWO32) | 0;
     if (hi >> 15 !== hi >> 31) raise(Vec.GP, 0);
-    const r = this.#fetched;
-    r.gpa = this.translate(la, Access.EXEC);
-    r.host = this.mem.host(r.gpa);
+    const page = this.resolveCached(lo, hi, Access.EXEC, this.currentSet(), false);
+    if (page < 0) this.raisePending();
+    const r = this.#fetched, backing = page < 1 << 20 ? this.mem.hostPage[page] : 0;
+    r.page = page;
+    r.offset = lo & (PAGE_SIZE - 1);
+    r.gpa = page * PAGE_SIZE + r.offset;
+    r.host = backing === 0 ? -1 : backing * PAGE_SIZE + r.offset;
     return r;
   }
 }

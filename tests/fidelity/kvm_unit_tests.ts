@@ -70,7 +70,6 @@ export function runKut(name: string, image: Uint8Array, cpuid: string, maxMs: nu
   const decoder = new TextDecoder(), end = performance.now() + maxMs;
   let text = "";
   m.observer = {
-    onExit() {},
     onHypercall() {},
     onInterrupt() {},
     onInput() {},

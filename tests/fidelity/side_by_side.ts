@@ -48,7 +48,6 @@ export function runOurs(name: string, image: Uint8Array, jitThreshold: number): 
   const decoder = new TextDecoder();
   let text = "";
   m.observer = {
-    onExit() {},
     onHypercall() {},
     onInterrupt() {},
     onInput() {},

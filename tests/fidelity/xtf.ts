@@ -39,10 +39,10 @@ class Counter implements Observer {
   readonly exits = new Map<string, number>();
   readonly hypercalls = new Map<string, number>();
   constructor(readonly behind: Observer) {}
-  onExit: Observer["onExit"] = (e) => {
+  onExit: Required<Observer>["onExit"] = (e) => {
     const name = reasonName(e.reason).replace(/^VMEXIT_/, "");
     this.exits.set(name, (this.exits.get(name) ?? 0) + 1);
-    this.behind.onExit(e);
+    this.behind.onExit?.(e);
   };
   onHypercall: Observer["onHypercall"] = (h) => {
     this.hypercalls.set(h.name, (this.hypercalls.get(h.name) ?? 0) + 1);

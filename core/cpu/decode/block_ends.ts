@@ -23,6 +23,8 @@ export const LEAVES: ReadonlySet<string> = new Set([
   "int_n",
   "syscall",
   "sysret",
+  "sysenter",
+  "sysexit",
 ]);
 
 /** Everything behind which no instruction of the same block may follow. */

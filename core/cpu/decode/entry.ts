@@ -165,7 +165,10 @@ export const STACK_USERS: ReadonlySet<string> = new Set([
   "iret",
   "int_n",
 ]);
-const CODE64_USERS = new Set(["call_ind", "jmp_ind", "ret", "iret", "int_n", "syscall", "sysret"]);
+const CODE64_USERS = new Set([
+  ...["call_ind", "jmp_ind", "ret", "iret", "int_n"],
+  ...["syscall", "sysret", "sysenter", "sysexit"],
+]);
 const FIXED_SIZE: Record<string, number> = { b: 8, w: 16, d: 32, q: 64, x: 128 };
 
 /** Size in bits of an operand's size letter. */

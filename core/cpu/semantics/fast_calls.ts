@@ -1,6 +1,6 @@
 /**
- * The common cases of SYSCALL and SYSRET: 64-bit code calls, and is returned to (AMD APM volume 3). Everything else is the
- * system operation's.
+ * The common cases of SYSCALL and SYSRET, where 64-bit code calls and is returned to, and of SYSENTER and SYSEXIT in flat
+ * 32-bit code (AMD APM volume 3). Everything else is the system operation's.
  *
  * @module
  */
@@ -10,20 +10,25 @@ import type { Emit } from "../emit.ts";
 import type { Semantic } from "../form.ts";
 import { Leave } from "../leave.ts";
 import { Efer, Fl, Gpr, Seg } from "../state.ts";
-import { CODE64, DPL3, STACK } from "../system/flat.ts";
+import { CODE32, CODE64, DPL3, STACK } from "../system/flat.ts";
 import * as X from "../../wasm/expr.ts";
 import type { Expr } from "../../wasm/expr.ts";
-import { requireCanonical, segment, setLevel } from "./descriptors.ts";
+import { requireCanonical, requireFlatMode, segment, setLevel } from "./descriptors.ts";
 import { setArithmetic } from "./flags.ts";
 import { arithmetic, otherwise, SYSTEM_FLAGS, unlessDirect } from "./system.ts";
 
 const c = X.c32;
 const R11 = 11;
 
-/** Leaves where the instruction is undefined, steps, or accesses would be checked otherwise than usual. */
+/** Leaves where the instruction steps, or accesses would be checked otherwise than usual. */
+function requireUnchecked(e: Emit): void {
+  otherwise(e, X.or(X.and(e.state(32, L.FLAGS), c(Fl.AC | Fl.TF)), e.state(32, L.ALONE)));
+}
+
+/** As `requireUnchecked`; also where SYSCALL and SYSRET are undefined. */
 function requireOrdinary(e: Emit): void {
   otherwise(e, X.eqz(X.and(e.state(32, L.EFER), c(Efer.SCE))));
-  otherwise(e, X.or(X.and(e.state(32, L.FLAGS), c(Fl.AC | Fl.TF)), e.state(32, L.ALONE)));
+  requireUnchecked(e);
 }
 
 /** A flat segment: base 0, 4 GiB. */
@@ -72,5 +77,36 @@ const sysret: Semantic = (e, f) => {
   e.jumpTo(ip);
 };
 
+/** Leaves where SYSENTER and SYSEXIT fault, or the decoding mode would change. @returns the selector of the kernel's code */
+function requireSysenter(e: Emit): Expr {
+  requireFlatMode(e);
+  requireUnchecked(e);
+  const sel = e.let(X.and(e.state(32, L.MSR_SYSENTER_CS), c(0xfffc)));
+  otherwise(e, X.eqz(sel));
+  return sel;
+}
+
+const sysenter: Semantic = (e, f) => {
+  if (f.code64 || !e.bulk) return e.leave(Leave.SYS);
+  const sel = requireSysenter(e);
+  loadFlat(e, Seg.CS, sel, CODE32);
+  loadFlat(e, Seg.SS, X.add(sel, c(8)), STACK);
+  e.setGpr(Gpr.SP, 32, e.state(32, L.MSR_SYSENTER_ESP));
+  e.setState(32, L.FLAGS, X.and(e.state(32, L.FLAGS), c(~(Fl.IF | Fl.VM | Fl.RF))));
+  setLevel(e, c(0));
+  e.jumpTo(X.extU(e.state(32, L.MSR_SYSENTER_EIP)));
+};
+
+const sysexit: Semantic = (e, f) => {
+  if (f.code64 || !e.bulk) return e.leave(Leave.SYS);
+  const sel = requireSysenter(e);
+  otherwise(e, e.state(32, L.CPL));
+  loadFlat(e, Seg.CS, X.or(X.add(sel, c(16)), c(3)), CODE32 | DPL3);
+  loadFlat(e, Seg.SS, X.or(X.add(sel, c(24)), c(3)), STACK | DPL3);
+  e.setGpr(Gpr.SP, 32, e.gpr(Gpr.CX, 32));
+  setLevel(e, c(3));
+  e.jumpTo(X.extU(e.gpr(Gpr.DX, 32)));
+};
+
 /** Semantic functions of this family. */
-export const fastCalls: Record<string, Semantic> = { syscall, sysret };
+export const fastCalls: Record<string, Semantic> = { syscall, sysret, sysenter, sysexit };
