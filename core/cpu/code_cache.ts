@@ -198,10 +198,12 @@ export class CodeCache {
 
   /** The one of these blocks that begins at a RIP, or 0. */
   #at(list: readonly number[] | undefined, ripLo: number, ripHi: number): number {
+    if (list === undefined) return 0;
     const { i32 } = this.s;
-    return list?.find((rec) =>
-      i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi
-    ) ?? 0;
+    for (const rec of list) {
+      if (i32[(rec + REC.RIP_LO) >> 2] === ripLo && i32[(rec + REC.RIP_HI) >> 2] === ripHi) return rec;
+    }
+    return 0;
   }
 
   /** Puts the profiling handler in front of a block's own. */

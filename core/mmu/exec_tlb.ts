@@ -43,6 +43,7 @@ export class ExecTlb {
   readonly #local = new Int32Array(SETS);
   readonly #isLocal = new Uint8Array(SETS);
   #locals = 0;
+  readonly #notGlobal = (entry: number): boolean => !(this.#info[entry] & GLOBAL);
 
   /** @param forget empties the jump cache of this privilege */
   constructor(readonly forget: () => void) {}
@@ -88,12 +89,11 @@ export class ExecTlb {
 
   /** Drops every entry that is not global. */
   flushNonGlobal(): void {
-    const local = (e: number): boolean => !(this.#info[e] & GLOBAL);
     let dropped = false;
     for (let i = 0; i < this.#locals; i++) {
       const set = this.#local[i];
       this.#isLocal[set] = 0;
-      if (this.#compact(set, local)) dropped = true;
+      if (this.#compact(set, this.#notGlobal)) dropped = true;
     }
     this.#locals = 0;
     if (dropped) this.forget();

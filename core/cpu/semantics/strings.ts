@@ -9,7 +9,7 @@
  * @module
  */
 import * as L from "../../layout.ts";
-import { type Emit, SF_REC_SEG, SF_WRITE } from "../emit.ts";
+import { type Emit, SF_REC_SEG, SF_WRITE, V128 } from "../emit.ts";
 import type { Form, Semantic } from "../form.ts";
 import { REC } from "../insn.ts";
 import { Leave } from "../leave.ts";
@@ -102,6 +102,25 @@ const min = (e: Emit, a: Expr, b: Expr): Expr => {
   return e.let(X.select(X.ltU(x, y), x, y));
 };
 
+/** Opcodes that make a vector of equal elements, by their size. */
+const SPLAT: Record<number, number> = { 16: 0xfd10, 32: 0xfd11, 64: 0xfd12 };
+
+/** Stores an element again and again, 16 bytes at a time and then one by one. */
+function fillWith(e: Emit, size: number, to: Expr, length: Expr, element: Expr): void {
+  const at = e.mutable(to), end = e.let(X.add(to, length)), many = e.let(X.op(V128, SPLAT[size], element));
+  const repeat = (done: () => Expr, bits: number, value: Expr) =>
+    e.block((out) =>
+      e.loop((again) => {
+        out(done());
+        e.store(bits, at, value);
+        e.set(at, X.add(at, X.c32(bits >> 3)));
+        again();
+      })
+    );
+  repeat(() => X.ltU(X.sub(end, at), X.c32(16)), 128, many);
+  repeat(() => X.eq(at, end), size, element);
+}
+
 /**
  * Bulk part of a repeated MOVS or STOS: forward, within one page on each side, no overlap that would propagate,
  * bounded by the budget. Does nothing when fewer than two elements qualify.
@@ -136,15 +155,18 @@ function bulk(e: Emit, f: Form, bud: Expr): void {
       advance(e, f, Gpr.SI, length);
     } else {
       const a = e.let(e.gpr(Gpr.AX, f.size));
-      if (bytes > 1) {
+      const bytewise = () => {
+        e.push(to);
+        e.push(X.and(X.wrap(a), X.c32(0xff)));
+        e.push(length);
+        e.body.code.raw([0xfc, 11, 0]); // memory.fill
+      };
+      if (bytes === 1) bytewise();
+      else {
         const rotated = X.c64(0).t === a.t ? X.rotl(a, X.c64(8)) : f.size === 32 ? X.rotl(a, X.c32(8)) : null;
         const uniform = rotated ? X.eq(a, rotated) : X.eq(X.and(a, X.c32(0xff)), X.shrU(a, X.c32(8)));
-        skip(X.eqz(uniform));
+        e.if(uniform, bytewise, () => fillWith(e, f.size, to, length, a));
       }
-      e.push(to);
-      e.push(X.and(X.wrap(a), X.c32(0xff)));
-      e.push(length);
-      e.body.code.raw([0xfc, 11, 0]); // memory.fill
     }
     advance(e, f, Gpr.DI, length);
     advance(e, f, Gpr.CX, X.sub(X.c32(0), n));

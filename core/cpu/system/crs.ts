@@ -93,9 +93,9 @@ export function writeCr0(c: Core, lo: number, hi: number): void {
 
 /** Writes CR3: flushes what is not global, loads the PDPTEs of PAE paging. */
 export function writeCr3(c: Core, lo: number, hi: number): void {
-  const { s } = c, value = hi * TWO32 + lo;
-  if (value >= 2 ** c.policy.physAddrBits) raise(Vec.GP, 0);
-  if (s.cr0 & Cr0.PG) requirePdptes(c, s.cr4, s.efer, value);
+  const { s } = c;
+  if (hi >>> (c.policy.physAddrBits - 32) !== 0) raise(Vec.GP, 0);
+  if (s.cr0 & Cr0.PG) requirePdptes(c, s.cr4, s.efer, hi * TWO32 + lo);
   s.setWords(L.CR3, lo, hi);
   c.mmu.flushNonGlobal();
 }
