@@ -18,6 +18,8 @@ export class Clock {
   /** Nanoseconds that passed without instructions: while every vCPU was halted, and in bus wait states. */
   skippedNs = 0;
   readonly #timers: Timer[] = [];
+  /** What `nextNs` answers; NaN: to be found out. */
+  #nextNs = NaN;
   /** Called when a timer was armed earlier than the machine may have planned for. */
   onRearm: (() => void) | null = null;
 
@@ -38,14 +40,16 @@ export class Clock {
   /** Arms (or, with Infinity, disarms) a timer for an absolute virtual time. */
   arm(t: Timer, atNs: number): void {
     t.atNs = Number.isNaN(atNs) ? Infinity : atNs;
+    this.#nextNs = NaN;
     this.onRearm?.();
   }
 
   /** The earliest armed time, or Infinity. */
   nextNs(): number {
+    if (!Number.isNaN(this.#nextNs)) return this.#nextNs;
     let min = Infinity;
     for (const t of this.#timers) if (t.atNs < min) min = t.atNs;
-    return min;
+    return this.#nextNs = min;
   }
 
   /** Fires, in order of time then creation, every timer that is due; each is disarmed before its `fire`. */
@@ -56,6 +60,7 @@ export class Clock {
       for (const t of this.#timers) if (t.atNs <= now && (due === null || t.atNs < due.atNs)) due = t;
       if (due === null) return;
       due.atNs = Infinity;
+      this.#nextNs = NaN;
       due.fire(now);
     }
   }
@@ -89,5 +94,6 @@ export class Clock {
     this.icount = s.icount;
     this.skippedNs = s.skippedNs;
     for (const t of this.#timers) t.atNs = s.timers[t.name] ?? Infinity;
+    this.#nextNs = NaN;
   }
 }

@@ -56,6 +56,8 @@ export class CpuidPolicy {
   readonly xcr0Mask: number;
   readonly #words: Uint32Array;
   readonly #names: ReadonlySet<string>;
+  /** What leaf 1, which guests use to serialize, says in every context. */
+  readonly #one: { ebx: number; ecx: number; edx: number; apic: boolean; xsave: boolean };
   readonly #out: CpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 
   /** Use `parseCpuidSpec`. `words` are the feature words, raw overrides of them included. */
@@ -73,6 +75,13 @@ export class CpuidPolicy {
     const names = new Set<string>();
     for (const [name, f] of FEATURES) if (words[f.word] >>> f.bit & 1) names.add(name);
     this.#names = names;
+    this.#one = {
+      ebx: names.has("clflush") ? 8 << 8 : 0,
+      ecx: this.#word(1, -1, 2),
+      edx: this.#word(1, -1, 3),
+      apic: names.has("apic"),
+      xsave: names.has("xsave"),
+    };
     this.linearAddrBits = names.has("lm") ? 48 : 32;
     this.amd = preset.vendor === "AuthenticAMD";
     this.xcr0Mask = names.has("xsave") ? 3 : 0;
@@ -130,7 +139,7 @@ export class CpuidPolicy {
   }
 
   #basic(leaf: number, sub: number, ctx: CpuidContext): void {
-    const o = this.#out;
+    const o = this.#out, one = this.#one;
     switch (leaf) {
       case 0:
         this.#vendor();
@@ -138,12 +147,10 @@ export class CpuidPolicy {
         break;
       case 1:
         o.eax = this.signature;
-        o.ebx = this.has("clflush") ? 8 << 8 : 0;
-        if (this.has("apic")) {
-          o.ebx |= ctx.apicId << 24 | Math.min(255, ctx.vcpus << (ctx.apicIdShift ?? 0)) << 16;
-        }
-        o.ecx = this.#word(1, -1, 2) | (ctx.cr4 & Cr4.OSXSAVE && this.has("xsave") ? 1 << 27 : 0);
-        o.edx = this.#word(1, -1, 3) | (ctx.vcpus > 1 && this.has("apic") ? 1 << 28 : 0);
+        o.ebx = one.ebx;
+        if (one.apic) o.ebx |= ctx.apicId << 24 | Math.min(255, ctx.vcpus << (ctx.apicIdShift ?? 0)) << 16;
+        o.ecx = one.ecx | (ctx.cr4 & Cr4.OSXSAVE && one.xsave ? 1 << 27 : 0);
+        o.edx = one.edx | (ctx.vcpus > 1 && one.apic ? 1 << 28 : 0);
         if (ctx.apicEnabled === false) o.edx &= ~(1 << 9);
         break;
       case 2:
