@@ -116,8 +116,8 @@ export function operandDifference(decoder: Decoder, i: Instruction): string {
       if (difference !== "") return difference;
     }
   }
-  // x87 instructions take their stack registers from ModRM itself.
-  if (registers.length === 0 || registers.includes(STACK)) return "";
+  // x87 instructions take their stack registers from ModRM itself, and FNSTSW's is always AX.
+  if (registers.length === 0 || registers.includes(STACK) || i.mnemonic === Mnemonic.Fnstsw) return "";
   for (const f of decoder.entry.fields) {
     const first = [Field.V, Field.G, Field.P, Field.Z].includes((f & 7) as 0);
     if (!first && decoder.context.isMem) continue;
