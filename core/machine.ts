@@ -303,10 +303,12 @@ export class RetrovisorMachine implements Machine {
     this.platform.flush();
     const due = inputs.nextDue();
     const input = due !== null && due.icount <= clock.icount ? due.timeNs : Infinity;
-    const timer = vcpus.all.some((v) => v.online && vcpus.canWake(v)) ? clock.nextNs() : Infinity;
+    const unasked = this.platform.mayWakeUnasked();
+    const wakeable = vcpus.all.some((v) => v.online && (unasked || vcpus.canWake(v)));
+    const timer = wakeable ? clock.nextNs() : Infinity;
     const next = Math.min(input, timer);
     if (next === Infinity || ++this.#idleJumps > IDLE_JUMPS_MAX) {
-      if (due === null && vcpus.all.some((v) => v.online && vcpus.canWake(v))) return "waiting";
+      if (due === null && wakeable) return "waiting";
       this.stop({
         kind: "halted",
         message:

@@ -149,7 +149,10 @@ export class Cpu extends WaitingEvents implements Core {
         this.#asked = false;
         return Stopped.ASKED;
       }
-      if (s.i32[WAIT] & LOOK) this.#interrupts();
+      if (s.i32[WAIT] & LOOK) {
+        this.#interrupts();
+        if (this.#shutdown) return Stopped.SHUTDOWN;
+      }
       if (this.halted) return Stopped.HALTED;
       if (counter.icount >= this.limit) return Stopped.LIMIT;
       if (this.debug !== null && this.debug.due()) return Stopped.DEBUG;

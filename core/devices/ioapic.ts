@@ -56,6 +56,14 @@ export class IoApic implements MmioHandler, Snapshottable {
     return (this.#low[pin] & (MASKED | 0x700)) === 0x700 ? this.#high[pin] >>> 24 : -1;
   }
 
+  /** An unmasked entry sends NMIs or INITs. */
+  get sendsUnasked(): boolean {
+    return this.#low.some((e) => {
+      const mode = e >> 8 & 7;
+      return (e & MASKED) === 0 && (mode === Delivery.NMI || mode === Delivery.INIT);
+    });
+  }
+
   #deliver(pin: number): void {
     const entry = this.#low[pin], mode = entry >> 8 & 7;
     if (mode === Delivery.EXTINT) return;

@@ -138,6 +138,11 @@ export class LocalApic implements Snapshottable {
     return !this.enabled || (this.#s.lvt[3] & (LVT_MASKED | 0x700)) === 0x700;
   }
 
+  /** LINT0, where the 8259s' output arrives, is an unmasked NMI. */
+  get lint0IsNmi(): boolean {
+    return this.enabled && (this.#s.lvt[3] & (LVT_MASKED | 0x700)) === 0x400;
+  }
+
   /** Task priority register, 8 bits. CR8 is its upper half: `tpr >> 4`, `tpr = cr8 << 4`. */
   get tpr(): number {
     return this.#s.tpr;

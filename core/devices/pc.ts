@@ -50,6 +50,8 @@ export interface Platform {
   setIrqLine(gsi: number, level: boolean): void;
   /** Input from outside for a device. @returns bytes taken, or -1 when there is no such device. */
   receive(target: string, bytes: Uint8Array): number;
+  /** A device may send an NMI or INIT: what wakes a halted vCPU that lets no interrupt in. */
+  mayWakeUnasked(): boolean;
   /** Hands on console output that waits for its newline: call when all vCPUs halt and when the run ends. */
   flush(): void;
 }
@@ -183,6 +185,10 @@ export class LapicPlatform implements Platform {
     return -1;
   }
 
+  mayWakeUnasked(): boolean {
+    return false;
+  }
+
   flush(): void {}
 }
 
@@ -284,6 +290,10 @@ export class PcPlatform extends LapicPlatform implements Snapshottable {
   override receive(target: string, bytes: Uint8Array): number {
     if (target === "keyboard") return this.i8042.receive(bytes);
     return this.uarts.find((u) => u.name === target)?.receive(bytes) ?? -1;
+  }
+
+  override mayWakeUnasked(): boolean {
+    return this.ioapic.sendsUnasked || this.bus.lapics.some((apic) => apic.lint0IsNmi);
   }
 
   override flush(): void {

@@ -24,6 +24,8 @@ const PC: Partial<MachineConfig> = {
 /** Short turns of odd lengths, so that processors interleave in many ways. */
 const TURNS: Partial<MachineConfig> = { quantum: 977, seed: 7 };
 
+/** Instructions of a guest of our own that run compiled at once: each block that is new compiles its region again. */
+const AT_ONCE = 30_000;
 /** What is quick enough for guests of many instructions and exits. */
 const REAL = { soon: 300, atOnce: 100_000, rows: 509, parts: 2 };
 
@@ -51,7 +53,7 @@ export async function assembledGuests(): Promise<MatrixGuest[]> {
     const guests: MatrixGuest[] = [];
     for (const name of guestNames()) {
       const config = { ...DEFAULT_CONFIG, name, ...PC };
-      guests.push({ name, config, images: await kernel(name), most });
+      guests.push({ name, config, images: await kernel(name), most, atOnce: AT_ONCE });
     }
     const images = await kernel("smp", "matrix");
     for (const vcpus of VCPUS) {

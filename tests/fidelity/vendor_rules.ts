@@ -218,6 +218,25 @@ const AMD: Omit<Rule, "vendor">[] = [
       x.atHostEnd.segment === "GS" && !isCanonical(x.offset(x.atHostEnd)),
   },
   {
+    name: "popa-skipped-slot",
+    source:
+      "SDM volume 2, POPA: Intel's skip the slot of ESP, AMD's read it: where it lies on a missing page, it " +
+      "is what faults",
+    explains: (x, d) =>
+      d.what === "fault address" && x.host.vector === 14 && x.ours.vector === 14 &&
+      /^Popa/.test(x.atHostEnd.mnemonic) && (x.host.faultAddress & 0xfffn) === 0n &&
+      x.ours.faultAddress > x.host.faultAddress && x.ours.faultAddress - x.host.faultAddress <= 4n,
+  },
+  {
+    name: "bound-reads-both",
+    source:
+      "SDM volume 2, BOUND: #BR when the index is below the lower bound; Intel's read the upper one only if it " +
+      "is not, AMD's read both first",
+    explains: (x, d) =>
+      d.what === "end" && MEMORY_FAULTS.has(x.host.vector) && x.ours.vector === 5 &&
+      x.host.rip === x.ours.rip && x.atHostEnd.mnemonic === "Bound",
+  },
+  {
     name: "branch-target-check",
     source: "SDM volume 2, CALL: Intel's push the return address before #GP of the target; AMD's check first",
     explains: (x, d) =>

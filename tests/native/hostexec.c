@@ -199,7 +199,7 @@ __attribute__((used)) static void handle(int signo, siginfo_t *info, void *conte
     ucontext_t *uc = context;
     (void)info;
     if (!running) {
-        if (signo == SIGALRM) return;
+        if (signo == SIGPROF) return;
         if (signo != SIGTRAP) _exit(99);
         memcpy(home_gregs, uc->uc_mcontext.gregs, sizeof home_gregs);
         memcpy(home_fx, uc->uc_mcontext.fpregs, 464);
@@ -208,7 +208,7 @@ __attribute__((used)) static void handle(int signo, siginfo_t *info, void *conte
         load_case(uc, &cases[0]);
         return;
     }
-    if (signo == SIGALRM && last_tick_case != current) { /* only a case that saw two ticks is stuck */
+    if (signo == SIGPROF && last_tick_case != current) { /* only a case that saw two ticks is stuck */
         last_tick_case = current;
         return;
     }
@@ -294,7 +294,7 @@ int main(int argc, char **argv)
     if (sigaltstack(&alternate, 0)) return 2;
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigfillset(&action.sa_mask);
-    static const int signals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS, SIGALRM};
+    static const int signals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS, SIGPROF};
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         if (sigaction(signals[i], &action, 0)) return 2;
 
@@ -311,9 +311,9 @@ int main(int argc, char **argv)
         case_count = count;
         results_used = 0;
         last_tick_case = ~0u;
-        setitimer(ITIMER_REAL, &tick, 0);
+        setitimer(ITIMER_PROF, &tick, 0);
         __asm__ volatile("int3" ::: "memory", "cc");
-        setitimer(ITIMER_REAL, &off, 0);
+        setitimer(ITIMER_PROF, &off, 0);
         write_all(results, results_used);
     }
     return 0;
