@@ -1,8 +1,8 @@
 /**
  * Decoded blocks: found by physical address, RIP and mode; dropped when their bytes are written.
  *
- * A block never crosses a page. An instruction that does is decoded anew each time it runs, because the two pages may
- * be remapped separately. When the record area is full everything is dropped.
+ * A block never crosses a page. An instruction that does is looked up each time it runs (`crossing.ts`), because the two
+ * pages may be remapped separately. When the record area is full everything is dropped.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { jumpCacheOffset } from "../mmu/jump_cache.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { PAGE_SIZE } from "../mmu/physmem.ts";
 import { CodePage } from "./code_page.ts";
+import { CrossingCode, INSTRUCTION_BYTES_MAX } from "./crossing.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
 import { VARIANTS } from "./decode/entry.ts";
 import { type Form, formKey } from "./form.ts";
@@ -42,6 +43,9 @@ export class CodeCache {
   readonly #view: DataView;
   readonly #u8: Uint8Array;
   readonly #gathered = new Uint8Array(16);
+  readonly #crossings: CrossingCode;
+  /** The scratch area holds an instruction that crosses from one backed page into another. */
+  #crosses = false;
   #next = L.CODE;
   #stop: number;
   #stale: number;
@@ -75,6 +79,7 @@ export class CodeCache {
   ) {
     this.#view = s.view;
     this.#u8 = s.u8;
+    this.#crossings = new CrossingCode(s.u8, mmu, (rip) => this.linear(rip));
     const special = (name: string, size = 0): number => {
       const f: Form = { name, size, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
       return handlers.get(formKey(f))!;
@@ -142,9 +147,12 @@ export class CodeCache {
   #decodeBlock(rip: number, page: number, offset: number, host: number, mode: number): number {
     if (host < 0) return ~this.scratch(rip, 1);
     if (this.#next + BLOCK_BYTES > this.end) this.clear();
+    const gpa = page * PAGE_SIZE + offset, mayCross = offset > PAGE_SIZE - INSTRUCTION_BYTES_MAX;
+    const crossing = mayCross ? this.#crossings.find(rip, mode, gpa, host) : 0;
+    if (crossing !== 0) return ~crossing;
     const first = this.#next + 8;
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
-    if (count === 0) return ~this.scratch(rip, 1);
+    if (count === 0) return ~this.#keepCrossing(gpa, rip, mode, this.scratch(rip, 1));
     this.#header(first, count);
     this.#markLoop(first, count, page, offset, mode);
     if (this.#rewrites[page] >= REWRITES_MAX) this.#view.setUint16(first - 6, CHANGES, true);
@@ -166,6 +174,20 @@ export class CodeCache {
     this.#next = end + REC_SIZE;
     this.decoded++;
     return first;
+  }
+
+  /**
+   * Keeps the instruction in the scratch area for the next time it runs, if that can be.
+   * @returns its block
+   */
+  #keepCrossing(gpa: number, rip: number, mode: number, made: number): number {
+    if (!this.#crosses || this.onRecord !== null) return made;
+    const next = this.#next + 8, rec = this.#crossings.place(gpa, next), end = made + 2 * REC_SIZE;
+    if (rec === 0) return made;
+    this.#u8.copyWithin(rec - 8, made - 8, end);
+    if (rec === next) this.#next = rec + 2 * REC_SIZE;
+    this.#crossings.keep(gpa, rip, mode, this.#gathered.slice(0, this.decoder.length), rec);
+    return rec;
   }
 
   /**
@@ -387,7 +409,7 @@ export class CodeCache {
       ({ count, end } = this.#fill(first, rip, offset, fetched.host, Math.min(most, BLOCK_MAX), mode));
     }
     if (count === 0) {
-      this.#gather(rip, offset, fetched.gpa, fetched.host);
+      this.#crosses = this.#gather(rip, offset, fetched.gpa, fetched.host);
       this.#record(first, rip);
       this.onRecord?.(first, this.#gathered, 0, this.decoder.length);
       this.#u8[first + REC.REM] = 1;
@@ -399,14 +421,17 @@ export class CodeCache {
     return first;
   }
 
-  /** Decodes one instruction that crosses into the next page or lies in unbacked memory. */
-  #gather(rip: number, offset: number, gpa: number, host: number): void {
+  /**
+   * Decodes one instruction that crosses into the next page or lies in unbacked memory.
+   * @returns true when it crosses from one backed page into another
+   */
+  #gather(rip: number, offset: number, gpa: number, host: number): boolean {
     const { s } = this, g = this.#gathered;
     const limit = s.code64 ? Infinity : s.segLimit(Seg.CS);
     const inPage = Math.min(15, PAGE_SIZE - offset, limit - rip + 1);
     for (let i = 0; i < inPage; i++) g[i] = host < 0 ? this.mmu.mem.read8(gpa + i) : this.#u8[host + i];
     const mode = s.i32[L.MODE >> 2];
-    let status = this.decoder.decode(g, 0, inPage, mode);
+    let status = this.decoder.decode(g, 0, inPage, mode), crosses = false;
     if (status === Decoded.TRUNCATED) {
       const most = Math.min(15, limit - rip + 1);
       if (most > inPage) {
@@ -417,9 +442,11 @@ export class CodeCache {
             : this.#u8[second.host + i - inPage];
         }
         status = this.decoder.decode(g, 0, most, mode);
+        crosses = host >= 0 && second.host >= 0;
       }
     }
     if (status !== Decoded.OK) raise(Vec.GP, 0);
+    return crosses;
   }
 
   /** Drops the blocks of a page when some of the bytes about to change hold code. */
@@ -488,6 +515,7 @@ export class CodeCache {
       this.mmu.pageNoLongerCode(page);
     }
     this.#pages.clear();
+    this.#crossings.clear();
     this.onClear?.();
     this.#next = L.CODE;
     this.mmu.flushJumpCaches();
