@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Machine } from "../core/api.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../core/mmu/physmem.ts";
 import type { BundleWriter } from "../traces/bundle_writer.ts";
-import type { ListColumn } from "../traces/columns.ts";
+import type { FixedColumn, ListColumn } from "../traces/columns.ts";
 import { LOADED_PAGE } from "../traces/schema.ts";
+import type { TableWriter } from "../traces/writer.ts";
 import { StateHasher } from "./state_hash.ts";
 
 /** Tables whose row counts a checkpoint holds; see `checkpoints` in traces/schema.ts. */
@@ -16,6 +18,8 @@ export const COUNTED_TABLES = ["exits", "hypercalls", "inputs", "interrupts", "c
 /** Writes checkpoints of one machine. */
 export class CheckpointWriter {
   readonly #hasher: StateHasher;
+  /** Table `pages` and its columns. */
+  readonly #pages: { t: TableWriter; ids: FixedColumn; hashes: FixedColumn; bytes: FixedColumn };
   /** Page id by content hash, as a string of 32 characters. */
   readonly #pageIds = new Map<string, number>();
   /** Pages that were hashed for the last checkpoint: changed, and not zero. */
@@ -23,6 +27,8 @@ export class CheckpointWriter {
 
   constructor(readonly bundle: BundleWriter, readonly machine: Machine) {
     this.#hasher = new StateHasher(machine.mem);
+    const t = bundle.table("pages");
+    this.#pages = { t, ids: t.fixed("id"), hashes: t.fixed("hash"), bytes: t.fixed("bytes") };
   }
 
   /**
@@ -60,14 +66,14 @@ export class CheckpointWriter {
 
   /** Stores a page unless its contents are stored already. @returns its id, from 1 */
   #page(gfn: number, hash: Uint8Array): number {
-    const key = String.fromCharCode(...hash);
+    const key = Buffer.from(hash.buffer, hash.byteOffset, hash.length).toString("latin1");
     const known = this.#pageIds.get(key);
     if (known !== undefined) return known;
-    const t = this.bundle.table("pages"), id = t.rows + 1;
-    t.fixed("id").setNumber(t.row, id);
-    t.fixed("hash").setBytes(t.row, hash);
+    const { t, ids, hashes, bytes } = this.#pages, id = t.rows + 1;
+    ids.setNumber(t.row, id);
+    hashes.setBytes(t.row, hash);
     const at = this.machine.mem.hostPage[gfn] << PAGE_SHIFT >>> 0;
-    t.fixed("bytes").setBytes(t.row, this.machine.mem.u8.subarray(at, at + PAGE_SIZE));
+    bytes.setBytes(t.row, this.machine.mem.u8.subarray(at, at + PAGE_SIZE));
     t.endRow();
     this.#pageIds.set(key, id);
     return id;
