@@ -57,6 +57,17 @@ Deno.test("crc32c gives the published check values at every alignment", () => {
   assertEquals(crc32c(new Uint8Array(32)), 0x8a9136aa);
   assertEquals(crc32c(new Uint8Array(32).fill(0xff)), 0x62a8ab43);
   assertEquals(crc32c(text.subarray(4), crc32c(text.subarray(0, 4))), 0xe3069283);
+  // Longer than a step, of every length and alignment, against the definition bit by bit.
+  const long = Uint8Array.from({ length: 96 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 13);
+  for (let from = 0; from < 8; from++) {
+    for (let to = from; to <= long.length; to++) {
+      let c = -1;
+      for (let bit = from * 8; bit < to * 8; bit++) {
+        c = (c ^ long[bit >> 3] >> (bit & 7)) & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
+      }
+      assertEquals(crc32c(long.subarray(from, to)), ~c >>> 0, `${from} to ${to}`);
+    }
+  }
 });
 
 Deno.test("a closed bundle gives back its images, manifest and totals", async () => {
