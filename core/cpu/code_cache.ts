@@ -42,10 +42,7 @@ export class CodeCache {
   #spare: CodePage | null = null;
   readonly #view: DataView;
   readonly #u8: Uint8Array;
-  readonly #gathered = new Uint8Array(16);
   readonly #crossings: CrossingCode;
-  /** The scratch area holds an instruction that crosses from one backed page into another. */
-  #crosses = false;
   #next = L.CODE;
   #stop: number;
   #stale: number;
@@ -79,7 +76,7 @@ export class CodeCache {
   ) {
     this.#view = s.view;
     this.#u8 = s.u8;
-    this.#crossings = new CrossingCode(s.u8, mmu, (rip) => this.linear(rip));
+    this.#crossings = new CrossingCode(s, mmu, decoder, (rip) => this.linear(rip));
     const special = (name: string, size = 0): number => {
       const f: Form = { name, size, ops: [], addr: "L", stack: "L", code64: false, sub: 0 };
       return handlers.get(formKey(f))!;
@@ -152,7 +149,12 @@ export class CodeCache {
     if (crossing !== 0) return ~crossing;
     const first = this.#next + 8;
     const { count, end } = this.#fill(first, rip, offset, host, BLOCK_MAX, mode);
-    if (count === 0) return ~this.#keepCrossing(gpa, rip, mode, this.scratch(rip, 1));
+    if (count === 0) {
+      const made = this.scratch(rip, 1),
+        kept = this.onRecord === null ? this.#crossings.keep(made, first) : made;
+      if (kept === first) this.#next = first + 2 * REC_SIZE;
+      return ~kept;
+    }
     this.#header(first, count);
     this.#markLoop(first, count, page, offset, mode);
     if (this.#rewrites[page] >= REWRITES_MAX) this.#view.setUint16(first - 6, CHANGES, true);
@@ -174,20 +176,6 @@ export class CodeCache {
     this.#next = end + REC_SIZE;
     this.decoded++;
     return first;
-  }
-
-  /**
-   * Keeps the instruction in the scratch area for the next time it runs, if that can be.
-   * @returns its block
-   */
-  #keepCrossing(gpa: number, rip: number, mode: number, made: number): number {
-    if (!this.#crosses || this.onRecord !== null) return made;
-    const next = this.#next + 8, rec = this.#crossings.place(gpa, next), end = made + 2 * REC_SIZE;
-    if (rec === 0) return made;
-    this.#u8.copyWithin(rec - 8, made - 8, end);
-    if (rec === next) this.#next = rec + 2 * REC_SIZE;
-    this.#crossings.keep(gpa, rip, mode, this.#gathered.slice(0, this.decoder.length), rec);
-    return rec;
   }
 
   /**
@@ -409,9 +397,9 @@ export class CodeCache {
       ({ count, end } = this.#fill(first, rip, offset, fetched.host, Math.min(most, BLOCK_MAX), mode));
     }
     if (count === 0) {
-      this.#crosses = this.#gather(rip, offset, fetched.gpa, fetched.host);
+      this.#crossings.gather(rip, offset, fetched.gpa, fetched.host);
       this.#record(first, rip);
-      this.onRecord?.(first, this.#gathered, 0, this.decoder.length);
+      this.onRecord?.(first, this.#crossings.gathered, 0, this.decoder.length);
       this.#u8[first + REC.REM] = 1;
       count = 1;
       end = first + REC_SIZE;
@@ -419,34 +407,6 @@ export class CodeCache {
     } else this.#view.setUint16(end + REC.HANDLER, this.#stop, true);
     this.#header(first, count);
     return first;
-  }
-
-  /**
-   * Decodes one instruction that crosses into the next page or lies in unbacked memory.
-   * @returns true when it crosses from one backed page into another
-   */
-  #gather(rip: number, offset: number, gpa: number, host: number): boolean {
-    const { s } = this, g = this.#gathered;
-    const limit = s.code64 ? Infinity : s.segLimit(Seg.CS);
-    const inPage = Math.min(15, PAGE_SIZE - offset, limit - rip + 1);
-    for (let i = 0; i < inPage; i++) g[i] = host < 0 ? this.mmu.mem.read8(gpa + i) : this.#u8[host + i];
-    const mode = s.i32[L.MODE >> 2];
-    let status = this.decoder.decode(g, 0, inPage, mode), crosses = false;
-    if (status === Decoded.TRUNCATED) {
-      const most = Math.min(15, limit - rip + 1);
-      if (most > inPage) {
-        const second = this.mmu.fetchHost(this.linear(s.code64 ? rip + inPage : (rip + inPage) >>> 0));
-        for (let i = inPage; i < most; i++) {
-          g[i] = second.host < 0
-            ? this.mmu.mem.read8(second.gpa + i - inPage)
-            : this.#u8[second.host + i - inPage];
-        }
-        status = this.decoder.decode(g, 0, most, mode);
-        crosses = host >= 0 && second.host >= 0;
-      }
-    }
-    if (status !== Decoded.OK) raise(Vec.GP, 0);
-    return crosses;
   }
 
   /** Drops the blocks of a page when some of the bytes about to change hold code. */
