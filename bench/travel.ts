@@ -8,6 +8,8 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
+import { NoInputs } from "../core/inputs.ts";
+import { createMachine } from "../core/machine.ts";
 import { WatchKind } from "../core/mmu/watch.ts";
 import { PAGE_SIZE } from "../core/mmu/physmem.ts";
 import { CheckpointReader } from "../replay/checkpoint_reader.ts";
@@ -88,10 +90,14 @@ export function recordingSize(
   let bytes = 0;
   for (const t of TABLES) bytes += bundle.table(t.name).source.size;
   const { rows } = bundle.table("checkpoints");
-  const reader = new CheckpointReader(bundle, new StoredPages(bundle.table("pages")));
+  // Which pages checkpoints refer to is asked, not what is in them: nothing is loaded.
+  const loaded = () => createMachine(bundle.manifest.config, bundle.images(), new NoInputs()).mem;
+  const reader = new CheckpointReader(bundle, new StoredPages(bundle.table("pages"), loaded));
   const kept = new Set<number>();
   for (const row of [0, rows - 1]) {
-    for (const part of reader.read(row).image.parts) for (const p of part) if (p?.id) kept.add(p.id);
+    for (const part of reader.read(row).image.parts) {
+      for (const p of part) if (p !== undefined && p !== null && p.id > 0) kept.add(p.id);
+    }
   }
   const checkpointBytes = (bundle.table("pages").rows - kept.size) * PAGE_SIZE;
   return { bytes, checkpointBytes, checkpoints: rows };
