@@ -27,7 +27,7 @@ const TURNS: Partial<MachineConfig> = { quantum: 977, seed: 7 };
 /** Instructions of a guest of our own that run compiled at once: each block that is new compiles its region again. */
 const AT_ONCE = 30_000;
 /** What is quick enough for guests of many instructions and exits. */
-const REAL = { soon: 300, atOnce: 100_000, rows: 509, parts: 2 };
+const REAL = { soon: 300, atOnce: 5_000, rows: 509, parts: 2 };
 
 /** What needs nothing that is not in the repository. */
 export function demoGuests(): MatrixGuest[] {
