@@ -265,7 +265,17 @@ Deno.test("probeWrite and fetchHost fault as the access would", () => {
   assertEquals(faultOf(() => c.mmu.probeWrite(TOP + 0x3ff0, 32)), null);
   assertFault(faultOf(() => c.mmu.probeWrite(TOP + 0x4ff0, 32)), 14, 2);
   assertEquals(c.s.num(L.FAULT_ADDR), TOP + 0x5000);
-  assertEquals({ ...c.mmu.fetchHost(TOP + 0x3010) }, { gpa: 0x20010, host: c.mem.host(0x20010) });
-  assertEquals({ ...c.mmu.fetchHost(TOP + 0x4010) }, { gpa: 0xfee0_0010, host: -1 });
+  assertEquals({ ...c.mmu.fetchHost(TOP + 0x3010) }, {
+    gpa: 0x20010,
+    page: 0x20,
+    offset: 0x10,
+    host: c.mem.host(0x20010),
+  });
+  assertEquals({ ...c.mmu.fetchHost(TOP + 0x4010) }, {
+    gpa: 0xfee0_0010,
+    page: 0xfee00,
+    offset: 0x10,
+    host: -1,
+  });
   assertFault(faultOf(() => c.mmu.fetchHost(0x8000_0000_0000)), 13, 0);
 });
