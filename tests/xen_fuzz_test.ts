@@ -1,3 +1,4 @@
+import { HOSTILE_SIZES, HYPERCALLS } from "./hostile_calls.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Guest } from "./xen_fixture.ts";
 
@@ -13,57 +14,6 @@ function generator(seed: number): (below: number) => number {
   };
 }
 
-const CALLS = [
-  7,
-  12,
-  12,
-  12,
-  13,
-  15,
-  17,
-  18,
-  20,
-  20,
-  21,
-  24,
-  24,
-  26,
-  29,
-  32,
-  32,
-  32,
-  33,
-  34,
-  34,
-  35,
-  36,
-  40,
-  41,
-  42,
-  49,
-];
-const NUMBERS = [
-  0,
-  1,
-  2,
-  3,
-  4,
-  7,
-  8,
-  16,
-  63,
-  64,
-  127,
-  511,
-  512,
-  1023,
-  1024,
-  4095,
-  4096,
-  0x7ff0,
-  0xffff,
-  0x100000,
-];
 const WILD = [
   0x7fffffff,
   -1,
@@ -99,7 +49,7 @@ function pick(next: (below: number) => number): number {
     case 2:
       return 0x6000 + next(0x200) * 8;
     default:
-      return NUMBERS[next(NUMBERS.length)];
+      return HOSTILE_SIZES[next(HOSTILE_SIZES.length)];
   }
 }
 
@@ -119,7 +69,7 @@ Deno.test("xen survives hostile hypercalls", () => {
     const { g, next } = victim(seed + round);
     for (let i = 0; i < 400; i++) {
       scribble(g, next);
-      const nr = next(20) === 0 ? next(0x100) : CALLS[next(CALLS.length)];
+      const nr = next(20) === 0 ? next(0x100) : HYPERCALLS[next(HYPERCALLS.length)];
       const sub = next(4) === 0 ? pick(next) : next(30);
       const args = [sub, ...Array.from({ length: 5 }, () => next(3) ? 0x6000 + next(32) * 8 : pick(next))];
       if (nr === 13) args.splice(0, 2, 0x6000, next(100) ? next(8) : pick(next));

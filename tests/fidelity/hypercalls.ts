@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { HOSTILE_SIZES, HYPERCALLS } from "../hostile_calls.ts";
 import { DEFAULT_CONFIG, type MachineConfig } from "../../core/config.ts";
 import { type Inputs, NoInputs } from "../../core/inputs.ts";
 import { createMachine } from "../../core/machine.ts";
@@ -21,57 +22,6 @@ const CODE = 0x1000, AREA = 0x6000, AREA_BYTES = 0x2000, LIST = 0x1_0000;
 const RECORDING_MAX = 64 << 20, MILLISECONDS_MAX = 60_000;
 const INSTRUCTIONS_MAX = 200_000;
 
-/** Numbers of hypercalls (Xen 4.17 xen.h), frequent ones several times. */
-const NUMBERS = [
-  7,
-  12,
-  12,
-  12,
-  13,
-  13,
-  15,
-  17,
-  18,
-  20,
-  20,
-  21,
-  24,
-  24,
-  26,
-  29,
-  32,
-  32,
-  32,
-  33,
-  34,
-  34,
-  35,
-  36,
-  40,
-]
-  .concat([41, 42, 49]);
-const SIZES = [
-  0,
-  1,
-  2,
-  3,
-  4,
-  7,
-  8,
-  16,
-  63,
-  64,
-  127,
-  511,
-  512,
-  1023,
-  1024,
-  4095,
-  4096,
-  0x7ff0,
-  0xffff,
-  0x10_0000,
-];
 const WILD = [0x7fff_ffffn, 0xffff_ffffn, 0x8000_0000n, 0xfefffn, 0xfeffcn, 0xfeff_f000n, 0xfeff_c000n]
   .concat([1n << 47n, -(1n << 47n), 1n << 52n, -1n, -4096n, 0xffff_fff8n, 0x40_0000n, 0x3f_fff8n]);
 
@@ -108,15 +58,15 @@ const code32 = (end: number): Uint8Array => {
 function argument(r: Random): bigint {
   const kind = r.below(8);
   if (kind < 4) return BigInt(AREA + r.below(AREA_BYTES / 8) * 8);
-  if (kind < 6) return BigInt(r.pick(SIZES));
+  if (kind < 6) return BigInt(r.pick(HOSTILE_SIZES));
   return kind === 6 ? r.pick(WILD) : r.u64();
 }
 
 /** One hypercall: its number and six arguments. */
 function call(r: Random): bigint[] {
-  const nr = r.chance(0.05) ? r.below(256) : r.pick(NUMBERS);
+  const nr = r.chance(0.05) ? r.below(256) : r.pick(HYPERCALLS);
   const args = Array.from({ length: 6 }, () => argument(r));
-  args[0] = BigInt(r.chance(0.8) ? r.below(32) : r.pick(SIZES));
+  args[0] = BigInt(r.chance(0.8) ? r.below(32) : r.pick(HOSTILE_SIZES));
   // A multicall takes a list and its length; most that sched_op does ends the run or the turn.
   if (nr === 13) args.splice(0, 2, BigInt(AREA), r.chance(0.02) ? argument(r) : BigInt(r.below(8)));
   if (nr === 29 && !r.chance(0.02)) args[0] = 0n;
