@@ -18,7 +18,7 @@ WITH builtin(preset, reason, cycles, source) AS (
     -- With the hypervisor's work; the figure of Dall et al. as a later survey quotes the table.
     ('k8-xen', NULL, 3300, 'xen.git f64b7618e11930c5402b02a85db112b72a2beb2b (K. Fraser): null hypercall, "around 3300 cycles on my AMD X2 system"; taken for every reason'),
     ('sandybridge-kvm', NULL, 784, 'Agesen et al., USENIX ATC 2012, table 1: the transition alone'),
-    ('sandybridge-kvm', 'VMEXIT_VMMCALL', 1300, 'Dall et al., ARM Virtualization: Performance and Architectural Implications, ISCA 2016, table II: hypercall, KVM on a Xeon E5-2450')
+    ('sandybridge-kvm', 'VMEXIT_VMMCALL', 1300, 'Dall et al., ARM Virtualization: Performance and Architectural Implications, ISCA 2016, table II, as a later survey quotes it: hypercall, KVM on a Xeon E5-2450')
 )
 SELECT preset, reason, cycles::UBIGINT AS cycles, source FROM builtin
 WHERE NOT EXISTS (FROM given_costs g WHERE g.preset = builtin.preset)
